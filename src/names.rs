@@ -52,7 +52,7 @@ pub use connection::{
 };
 pub use consensus::ConsensusFlavor;
 pub use country::CountryCode;
-pub use descriptor::{HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
+pub use descriptor::{BridgeDistribution, HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
 pub(crate) use keyword::{hash_without_case, keywords, starts_without_case};
 #[doc(alias = "Listener")]

@@ -10,6 +10,7 @@ pub(super) struct Rule {
     occurs: Occurs,
     expected: &'static str,
     is_valid: fn(&DescriptorItem<'_>) -> bool,
+    place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,23 @@ enum Occurs {
     Once,
     /// Once, or not at all if the document has this other keyword.
     OnceUnless(&'static [u8]),
+    /// Once if the document has this other keyword, otherwise at most once.
+    OnceIf(&'static [u8]),
     AtMostOnce,
     Often,
+    /// Once or several times, or not at all if the document has this other keyword.
+    OftenUnless(&'static [u8]),
+}
+
+/// The place of an item that cannot stand elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Any,
+    /// Behind the first item.
+    Second,
+    /// Before at most one item.
+    NextToLast,
+    Last,
 }
 
 /// Reads an item; `false` if it has a syntax error.
@@ -31,7 +47,7 @@ impl Rule {
         expected: &'static str,
         is_valid: IsValid,
     ) -> Self {
-        Self { keyword, occurs: Occurs::Once, expected, is_valid }
+        Self { keyword, occurs: Occurs::Once, expected, is_valid, place: Place::Any }
     }
 
     /// A keyword that every document has once that does not have the other keyword, such as the
@@ -42,7 +58,17 @@ impl Rule {
         expected: &'static str,
         is_valid: IsValid,
     ) -> Self {
-        Self { keyword, occurs: Occurs::OnceUnless(other), expected, is_valid }
+        Self { keyword, occurs: Occurs::OnceUnless(other), expected, is_valid, place: Place::Any }
+    }
+
+    /// A keyword that a document has once if it has the other keyword, and otherwise at most once.
+    pub(super) const fn once_if(
+        other: &'static [u8],
+        keyword: &'static [u8],
+        expected: &'static str,
+        is_valid: IsValid,
+    ) -> Self {
+        Self { keyword, occurs: Occurs::OnceIf(other), expected, is_valid, place: Place::Any }
     }
 
     /// A keyword that a document has at most once.
@@ -51,7 +77,7 @@ impl Rule {
         expected: &'static str,
         is_valid: IsValid,
     ) -> Self {
-        Self { keyword, occurs: Occurs::AtMostOnce, expected, is_valid }
+        Self { keyword, occurs: Occurs::AtMostOnce, expected, is_valid, place: Place::Any }
     }
 
     /// A keyword that a document may have several times.
@@ -60,7 +86,22 @@ impl Rule {
         expected: &'static str,
         is_valid: IsValid,
     ) -> Self {
-        Self { keyword, occurs: Occurs::Often, expected, is_valid }
+        Self { keyword, occurs: Occurs::Often, expected, is_valid, place: Place::Any }
+    }
+
+    /// A keyword that every document has that does not have the other keyword, once or several times.
+    pub(super) const fn repeated_unless(
+        other: &'static [u8],
+        keyword: &'static [u8],
+        expected: &'static str,
+        is_valid: IsValid,
+    ) -> Self {
+        Self { keyword, occurs: Occurs::OftenUnless(other), expected, is_valid, place: Place::Any }
+    }
+
+    /// Restricts the place of the item.
+    pub(super) const fn at(self, place: Place) -> Self {
+        Self { place, ..self }
     }
 }
 
@@ -115,18 +156,31 @@ pub(super) fn check_from(
         let number = lines + line_number(text, item);
         ProtocolError::in_line(reading, number, expected, item.line())
     };
-    for item in Items::new(text).filter(|item| !is_annotation(item)) {
+    // The number of items that may follow.
+    let mut followers = usize::MAX;
+    for (index, item) in Items::new(text).filter(|item| !is_annotation(item)).enumerate() {
+        followers = match followers.checked_sub(1) {
+            Some(followers) => followers,
+            None => return Err(wrong(&item, "the end of the document")),
+        };
         if item.has_open_object() {
             return Err(wrong(&item, "an object with its last line"));
         }
         let known = rules.iter().zip(&mut seen).find(|(rule, _)| item.is(rule.keyword));
         if let Some((rule, seen)) = known {
-            if *seen && rule.occurs != Occurs::Often {
+            if *seen && !matches!(rule.occurs, Occurs::Often | Occurs::OftenUnless(_)) {
                 return Err(wrong(&item, "one line with this keyword"));
             }
             *seen = true;
             if !(rule.is_valid)(&item) {
                 return Err(wrong(&item, rule.expected));
+            }
+            match rule.place {
+                Place::Any => {}
+                Place::Second if index == 1 => {}
+                Place::Second => return Err(wrong(&item, "this line behind the first")),
+                Place::NextToLast => followers = 1,
+                Place::Last => followers = 0,
             }
         }
     }
@@ -134,7 +188,8 @@ pub(super) fn check_from(
         |keyword| rules.iter().zip(&seen).any(|(rule, seen)| *seen && rule.keyword == keyword);
     let is_required = |rule: &Rule| match rule.occurs {
         Occurs::Once => true,
-        Occurs::OnceUnless(other) => !has(other),
+        Occurs::OnceUnless(other) | Occurs::OftenUnless(other) => !has(other),
+        Occurs::OnceIf(other) => has(other),
         Occurs::AtMostOnce | Occurs::Often => false,
     };
     let missing = rules.iter().zip(&seen).find(|(rule, seen)| !**seen && is_required(rule));

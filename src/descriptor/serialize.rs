@@ -1,5 +1,5 @@
 //! `Serialize` of descriptors (Cargo feature `serde`): a map of the values of their methods. Digests
-//! and keys are in base64, as in the documents; signatures and certificates are left out.
+//! and keys are in base64, as in the documents; signatures are left out.
 
 use super::{
     AddressPattern, Ed25519Certificate, ExitPolicy, ExitPolicyRule, ExtraInfo, Microdescriptor,
@@ -32,11 +32,15 @@ serialize_methods! {
 
 serialize_methods! {
     ServerDescriptor {
-        nickname fingerprint address or_port dir_port platform version protocols published
-        is_hibernating uptime bandwidth onion_key signing_key is_hidden_service_dir contact
-        bridge_distribution_request caches_extra_info is_tunnelled_dir_server exit_policy
-        ipv6_exit_ports
-        [or_addresses family] (ed25519_identity extra_info_digest extra_info_sha256 ntor_onion_key)
+        nickname fingerprint address or_port socks_port dir_port platform version operating_system
+        protocols published is_hibernating uptime_seconds bandwidth read_history write_history
+        overload_general ed25519_certificate onion_key signing_key ntor_onion_key_crosscert
+        is_hidden_service_dir contact bridge_distribution_request caches_extra_info
+        is_tunnelled_dir_server allows_single_hop_exits has_eventdns exit_policy ipv6_exit_ports
+        [or_addresses link_protocols circuit_protocols hidden_service_dir_versions family family_ids
+        family_certificates]
+        (ed25519_identity extra_info_digest extra_info_sha256 ntor_onion_key router_digest
+        router_digest_sha256)
     }
 }
 

@@ -5,22 +5,30 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use data_encoding::HEXUPPER_PERMISSIVE;
-
-use super::certificate::Ed25519Certificate;
+use self::rules::{RULES, Router};
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, base64, has_lines, has_rules, number};
+use super::history::BandwidthHistory;
+use super::item::{DescriptorItem, Items, has_lines, has_rules};
 use super::list::{Descriptor, sealed::Read};
-use super::rule::{Rule, any};
+use super::protocols::ProtocolVersions;
 use super::text::Text;
 use crate::error::ProtocolError;
-use crate::names::{Fingerprint, Nickname, RelaySpec, TorVersion};
-use crate::wire::timestamp::read_time;
+use crate::names::{BridgeDistribution, Nickname, RelaySpec, TorVersion};
+
+mod keys;
+mod rules;
+
+#[cfg(test)]
+mod tests;
 
 /// A server descriptor, published and signed by a relay. The reply to `GETINFO desc/..`.
 ///
-/// A clone is cheap, and every line but the first is parsed by the method that returns it. Keys,
-/// certificates and signatures are text; tor has verified them.
+/// A clone is cheap, and every line but the first is parsed by the method that returns it. RSA keys and
+/// signatures are text, in PEM.
+///
+/// Descriptors of every version of tor can be read. A descriptor of a bridge that `CollecTor`
+/// sanitized has [`router_digest`](Self::router_digest) instead of keys and signatures; its addresses,
+/// its contact, and the digests in the place of its identities are not those of the bridge.
 ///
 /// # Examples
 ///
@@ -35,10 +43,7 @@ use crate::wire::timestamp::read_time;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerDescriptor {
     text: Text,
-    nickname: Nickname,
-    address: Ipv4Addr,
-    or_port: u16,
-    dir_port: u16,
+    router: Router,
 }
 
 /// The bandwidth that a relay advertises, in bytes per second.
@@ -65,39 +70,6 @@ pub struct AdvertisedBandwidth {
     pub observed: u64,
 }
 
-/// The keywords that have methods.
-const RULES: &[Rule] = &[
-    Rule::repeated(b"router", "router", any),
-    Rule::repeated(b"identity-ed25519", "identity-ed25519", any),
-    Rule::repeated(b"master-key-ed25519", "master-key-ed25519", any),
-    Rule::repeated(b"or-address", "or-address", any),
-    Rule::repeated(b"platform", "platform", any),
-    Rule::repeated(b"proto", "proto", any),
-    Rule::repeated(b"published", "published", any),
-    Rule::repeated(b"fingerprint", "fingerprint", any),
-    Rule::repeated(b"hibernating", "hibernating", any),
-    Rule::repeated(b"uptime", "uptime", any),
-    Rule::repeated(b"bandwidth", "bandwidth", any),
-    Rule::repeated(b"extra-info-digest", "extra-info-digest", any),
-    Rule::repeated(b"onion-key", "onion-key", any),
-    Rule::repeated(b"onion-key-crosscert", "onion-key-crosscert", any),
-    Rule::repeated(b"signing-key", "signing-key", any),
-    Rule::repeated(b"ntor-onion-key", "ntor-onion-key", any),
-    Rule::repeated(b"ntor-onion-key-crosscert", "ntor-onion-key-crosscert", any),
-    Rule::repeated(b"hidden-service-dir", "hidden-service-dir", any),
-    Rule::repeated(b"contact", "contact", any),
-    Rule::repeated(b"bridge-distribution-request", "bridge-distribution-request", any),
-    Rule::repeated(b"family", "family", any),
-    Rule::repeated(b"family-cert", "family-cert", any),
-    Rule::repeated(b"caches-extra-info", "caches-extra-info", any),
-    Rule::repeated(b"accept", "accept", any),
-    Rule::repeated(b"reject", "reject", any),
-    Rule::repeated(b"ipv6-policy", "ipv6-policy", any),
-    Rule::repeated(b"tunnelled-dir-server", "tunnelled-dir-server", any),
-    Rule::repeated(b"router-sig-ed25519", "router-sig-ed25519", any),
-    Rule::repeated(b"router-signature", "router-signature", any),
-];
-
 impl Descriptor for ServerDescriptor {}
 
 impl Read for ServerDescriptor {
@@ -108,20 +80,9 @@ impl Read for ServerDescriptor {
         let bytes = text.as_bytes();
         let wrong = |expected| ProtocolError::new("a server descriptor", expected, bytes);
         let first = Items::new(bytes).first().filter(|item| item.is(b"router"));
-        let mut words = first.ok_or_else(|| wrong("a line that begins with router"))?.words();
-        let nickname = words.next().and_then(Nickname::from_bytes);
-        let address = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
-        let or_port = words.next().and_then(number);
-        // The SOCKS port, which is always 0.
-        words.next();
-        let dir_port = words.next().and_then(number);
-        Ok(Self {
-            nickname: nickname.ok_or_else(|| wrong("a nickname"))?,
-            address: address.ok_or_else(|| wrong("an IPv4 address"))?,
-            or_port: or_port.ok_or_else(|| wrong("a port"))?,
-            dir_port: dir_port.ok_or_else(|| wrong("three ports"))?,
-            text,
-        })
+        let first = first.ok_or_else(|| wrong("a line that begins with router"))?;
+        let router = rules::router(&first).map_err(wrong)?;
+        Ok(Self { text, router })
     }
 }
 
@@ -141,45 +102,38 @@ impl ServerDescriptor {
     /// Returns the nickname, which is not unique.
     #[must_use]
     pub fn nickname(&self) -> Nickname {
-        self.nickname
+        self.router.nickname
     }
 
     /// Returns the IPv4 address.
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
-        self.address
+        self.router.address
     }
 
     /// Returns the OR port.
     #[must_use]
     pub fn or_port(&self) -> u16 {
-        self.or_port
+        self.router.or_port
+    }
+
+    /// Returns the SOCKS port, which only old versions of tor wrote.
+    #[must_use]
+    pub fn socks_port(&self) -> Option<u16> {
+        Some(self.router.socks_port).filter(|port| *port != 0)
     }
 
     /// Returns the directory port, if any.
     #[must_use]
     pub fn dir_port(&self) -> Option<u16> {
-        Some(self.dir_port).filter(|port| *port != 0)
+        Some(self.router.dir_port).filter(|port| *port != 0)
     }
 
     /// Returns the OR addresses: the IPv4 address with the OR port, then those of `or-address` lines,
     /// mostly IPv6.
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let more = Items::new(self.text.as_bytes()).addresses(b"or-address");
-        std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
-    }
-
-    /// Returns the certificate of the Ed25519 identity, in PEM.
-    #[must_use]
-    pub fn ed25519_certificate(&self) -> Option<Cow<'_, str>> {
-        self.find(b"identity-ed25519")?.object()
-    }
-
-    /// Returns the Ed25519 identity.
-    #[doc(alias = "master_key_ed25519")]
-    #[must_use]
-    pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
-        self.find(b"master-key-ed25519")?.words().next().and_then(base64)
+        std::iter::once(SocketAddr::from((self.address(), self.or_port()))).chain(more)
     }
 
     /// Returns the platform, such as `Tor 0.4.9.11 on Linux`.
@@ -189,95 +143,111 @@ impl ServerDescriptor {
     }
 
     /// Returns the version of tor in the platform, if any.
+    #[doc(alias = "tor_version")]
     #[must_use]
     pub fn version(&self) -> Option<TorVersion> {
         let platform = self.platform()?;
-        platform.strip_prefix("Tor ")?.split(' ').next().map(TorVersion::from_text)
+        let version = rules::split_platform(&platform)?.0;
+        (!version.is_empty()).then(|| TorVersion::from_text(version))
+    }
+
+    /// Returns the operating system in the platform, such as `Linux` or `Windows XP`.
+    #[must_use]
+    pub fn operating_system(&self) -> Option<Cow<'_, str>> {
+        match self.platform()? {
+            Cow::Borrowed(platform) => rules::split_platform(platform)?.1.map(Cow::Borrowed),
+            Cow::Owned(platform) => {
+                rules::split_platform(&platform)?.1.map(|system| Cow::Owned(system.to_owned()))
+            }
+        }
     }
 
     /// Returns the supported protocol versions, such as `Cons=1-2 Desc=1-4`.
     #[must_use]
-    pub fn protocols(&self) -> Option<Cow<'_, str>> {
-        self.arguments(b"proto")
+    pub fn protocols(&self) -> Option<ProtocolVersions> {
+        rules::protocols(&self.find(b"proto")?)
+    }
+
+    /// Returns the versions of the link protocol that tor before 0.2.9 listed (`protocols`).
+    pub fn link_protocols(&self) -> impl Iterator<Item = u32> {
+        self.numbered_protocols().0.into_iter()
+    }
+
+    /// Returns the versions of the circuit protocol that tor before 0.2.9 listed (`protocols`).
+    pub fn circuit_protocols(&self) -> impl Iterator<Item = u32> {
+        self.numbered_protocols().1.into_iter()
+    }
+
+    fn numbered_protocols(&self) -> (Vec<u32>, Vec<u32>) {
+        let item = self.find(b"protocols");
+        item.as_ref().and_then(rules::numbered_protocols).unwrap_or_default()
     }
 
     /// Returns the time of publication.
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
-        read_time(self.find(b"published")?.arguments_bytes())
-    }
-
-    /// Returns the fingerprint of the relay.
-    #[doc(alias = "identity")]
-    #[must_use]
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        // In groups of four digits.
-        let digits: Vec<u8> = self.find(b"fingerprint")?.words().flatten().copied().collect();
-        Fingerprint::from_hex(&digits)
+        rules::time(&mut self.find(b"published")?.words())
     }
 
     /// Returns whether the relay hibernates.
     #[must_use]
     pub fn is_hibernating(&self) -> bool {
-        self.find(b"hibernating").is_some_and(|item| item.words().next() == Some(b"1"))
+        self.flag(b"hibernating") == Some(true)
     }
 
-    /// Returns the uptime of the relay at publication.
+    /// Returns the uptime of the relay at publication. `None` if it is negative.
     #[must_use]
     pub fn uptime(&self) -> Option<Duration> {
-        self.find(b"uptime")?.words().next().and_then(number).map(Duration::from_secs)
+        self.uptime_seconds()?.try_into().ok().map(Duration::from_secs)
+    }
+
+    /// Returns the uptime of the relay at publication, in seconds. Versions of tor before 0.1.2.7 wrote
+    /// a negative number when the clock had been set back.
+    #[must_use]
+    pub fn uptime_seconds(&self) -> Option<i64> {
+        rules::uptime(&self.find(b"uptime")?)
     }
 
     /// Returns the advertised bandwidth.
+    #[doc(alias = "average_bandwidth")]
+    #[doc(alias = "burst_bandwidth")]
+    #[doc(alias = "observed_bandwidth")]
     #[must_use]
     pub fn bandwidth(&self) -> Option<AdvertisedBandwidth> {
-        let mut words = self.find(b"bandwidth")?.words();
-        let average = number(words.next()?)?;
-        let burst = number(words.next()?)?;
-        Some(AdvertisedBandwidth { average, burst, observed: number(words.next()?)? })
+        rules::bandwidth(&self.find(b"bandwidth")?)
+    }
+
+    /// Returns the history of read bytes, which tor before 0.2 wrote here and later versions write in the
+    /// [extra-info document](super::ExtraInfo).
+    #[must_use]
+    pub fn read_history(&self) -> Option<BandwidthHistory> {
+        BandwidthHistory::read(&self.find(b"read-history")?)
+    }
+
+    /// Returns the history of written bytes; see [`read_history`](Self::read_history).
+    #[must_use]
+    pub fn write_history(&self) -> Option<BandwidthHistory> {
+        BandwidthHistory::read(&self.find(b"write-history")?)
+    }
+
+    /// Returns the time of the last overload: memory was short, handshakes were dropped, or TCP ports were
+    /// exhausted. A full hour of the last 72 hours before the publication.
+    #[must_use]
+    pub fn overload_general(&self) -> Option<SystemTime> {
+        rules::overload(&self.find(b"overload-general")?)
     }
 
     /// Returns the SHA-1 digest of the extra-info document.
     #[must_use]
     pub fn extra_info_digest(&self) -> Option<[u8; 20]> {
-        let digits = self.find(b"extra-info-digest")?.words().next()?;
-        HEXUPPER_PERMISSIVE.decode(digits).ok()?.try_into().ok()
+        Some(rules::extra_info_digests(&self.find(b"extra-info-digest")?)?.0)
     }
 
-    /// Returns the SHA-256 digest of the extra-info document.
+    /// Returns the SHA-256 digest of the extra-info document, since tor 0.2.7.
+    #[doc(alias = "extra_info_sha256_digest")]
     #[must_use]
     pub fn extra_info_sha256(&self) -> Option<[u8; 32]> {
-        self.find(b"extra-info-digest")?.words().nth(1).and_then(base64)
-    }
-
-    /// Returns the TAP onion key, in PEM. New relays have none.
-    #[must_use]
-    pub fn onion_key(&self) -> Option<Cow<'_, str>> {
-        self.find(b"onion-key")?.object()
-    }
-
-    /// Returns the cross-certificate of the TAP onion key.
-    #[must_use]
-    pub fn onion_key_crosscert(&self) -> Option<Cow<'_, str>> {
-        self.find(b"onion-key-crosscert")?.object()
-    }
-
-    /// Returns the RSA identity key, in PEM; its digest is the fingerprint.
-    #[must_use]
-    pub fn signing_key(&self) -> Option<Cow<'_, str>> {
-        self.find(b"signing-key")?.object()
-    }
-
-    /// Returns the ntor onion key.
-    #[must_use]
-    pub fn ntor_onion_key(&self) -> Option<[u8; 32]> {
-        self.find(b"ntor-onion-key")?.words().next().and_then(base64)
-    }
-
-    /// Returns the cross-certificate of the ntor onion key.
-    #[must_use]
-    pub fn ntor_onion_key_crosscert(&self) -> Option<Cow<'_, str>> {
-        self.find(b"ntor-onion-key-crosscert")?.object()
+        rules::extra_info_digests(&self.find(b"extra-info-digest")?)?.1
     }
 
     /// Returns whether the relay stores descriptors of onion services.
@@ -286,16 +256,30 @@ impl ServerDescriptor {
         self.find(b"hidden-service-dir").is_some()
     }
 
-    /// Returns the contact information.
+    /// Returns the versions of the descriptors of onion services in the line `hidden-service-dir`. tor
+    /// writes none; [`protocols`](Self::protocols) has them as `HSDir`.
+    pub fn hidden_service_dir_versions(&self) -> impl Iterator<Item = u32> {
+        let item = self.find(b"hidden-service-dir");
+        item.as_ref().and_then(rules::versions).unwrap_or_default().into_iter()
+    }
+
+    /// Returns the contact information; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn contact(&self) -> Option<Cow<'_, str>> {
         self.arguments(b"contact")
     }
 
-    /// Returns the distribution method that a bridge requests.
+    /// Returns the contact information as bytes.
     #[must_use]
-    pub fn bridge_distribution_request(&self) -> Option<Cow<'_, str>> {
-        self.arguments(b"bridge-distribution-request")
+    pub fn contact_bytes(&self) -> Option<&[u8]> {
+        Some(self.find(b"contact")?.arguments_bytes())
+    }
+
+    /// Returns the distribution method that a bridge requests.
+    #[doc(alias = "bridge_distribution")]
+    #[must_use]
+    pub fn bridge_distribution_request(&self) -> Option<BridgeDistribution> {
+        rules::bridge_distribution(&self.find(b"bridge-distribution-request")?)
     }
 
     /// Returns the declared family.
@@ -303,37 +287,48 @@ impl ServerDescriptor {
         self.find(b"family").into_iter().flat_map(|item| item.words()).map(RelaySpec::from_bytes)
     }
 
-    /// Returns the certificates of the families of which the relay is a member, each with the key of
-    /// the family.
-    pub fn family_certificates(&self) -> impl Iterator<Item = Ed25519Certificate> {
-        let items = self.items().filter(|item| item.is(b"family-cert"));
-        items.filter_map(|item| Ed25519Certificate::of(&item, "FAMILY CERT"))
-    }
-
     /// Returns whether the relay caches extra-info documents.
+    #[doc(alias = "extra_info_cache")]
     #[must_use]
     pub fn caches_extra_info(&self) -> bool {
         self.find(b"caches-extra-info").is_some()
     }
 
     /// Returns whether the relay answers tunneled directory requests.
+    #[doc(alias = "allow_tunneled_dir_requests")]
     #[must_use]
     pub fn is_tunnelled_dir_server(&self) -> bool {
         self.find(b"tunnelled-dir-server").is_some()
+    }
+
+    /// Returns whether the relay is an exit of circuits with a single hop. tor before 0.3.1 only.
+    #[doc(alias = "allow_single_hop_exits")]
+    #[must_use]
+    pub fn allows_single_hop_exits(&self) -> bool {
+        self.find(b"allow-single-hop-exits").is_some()
+    }
+
+    /// Returns whether the relay resolves names without blocking (`eventdns`), which only old versions of tor
+    /// wrote.
+    #[doc(alias = "eventdns")]
+    #[must_use]
+    pub fn has_eventdns(&self) -> Option<bool> {
+        self.flag(b"eventdns")
     }
 
     /// Returns the exit policy for IPv4. `None` if there is none, or a line has a syntax error.
     #[must_use]
     pub fn exit_policy(&self) -> Option<ExitPolicy> {
         let lines = self.items().filter(|item| item.is(b"accept") || item.is(b"reject"));
-        let lines: Vec<_> = lines.map(|item| item.to_string()).collect();
+        let lines: Vec<_> = lines.map(|item| rules::exit_rule(&item)).collect();
         ExitPolicy::from_bytes(lines.join("\n").as_bytes())
     }
 
     /// Returns the summary of the exit policy for IPv6. `None` if the relay allows no IPv6 exits.
+    #[doc(alias = "exit_policy_v6")]
     #[must_use]
     pub fn ipv6_exit_ports(&self) -> Option<ExitPolicy> {
-        ExitPolicy::from_bytes(self.find(b"ipv6-policy")?.arguments_bytes())
+        rules::port_summary(&self.find(b"ipv6-policy")?)
     }
 
     /// Returns whether the relay allows connections to this address and port as an exit: for IPv4 by
@@ -344,25 +339,18 @@ impl ServerDescriptor {
         policy.is_some_and(|policy| policy.allows(address, port))
     }
 
-    /// Returns the Ed25519 signature, in base64.
-    #[must_use]
-    pub fn ed25519_signature(&self) -> Option<Cow<'_, str>> {
-        self.arguments(b"router-sig-ed25519")
-    }
-
-    /// Returns the RSA signature, in PEM.
-    #[must_use]
-    pub fn signature(&self) -> Option<Cow<'_, str>> {
-        self.find(b"router-signature")?.object()
-    }
-
     fn arguments(&self, keyword: &[u8]) -> Option<Cow<'_, str>> {
         Some(self.find(keyword)?.arguments())
+    }
+
+    fn flag(&self, keyword: &[u8]) -> Option<bool> {
+        rules::flag(&self.find(keyword)?)
     }
 }
 
 impl fmt::Debug for ServerDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ServerDescriptor({} {}:{})", self.nickname, self.address, self.or_port)
+        let Router { nickname, address, or_port, .. } = self.router;
+        write!(f, "ServerDescriptor({nickname} {address}:{or_port})")
     }
 }

@@ -106,3 +106,37 @@ super::keywords! {
         Bridge = "bridge",
     }
 }
+
+super::keywords! {
+    /// How a bridge asks to be distributed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use torcon::names::BridgeDistribution;
+    ///
+    /// assert_eq!(BridgeDistribution::from("https"), BridgeDistribution::Https);
+    /// assert_eq!(BridgeDistribution::Any.as_str(), "any");
+    /// assert!(!BridgeDistribution::from("FUTURE").is_recognized());
+    /// ```
+    pub enum BridgeDistribution {
+        /// Not at all.
+        None = "none",
+        /// The distributor chooses the method, the default.
+        Any = "any",
+        /// On a web page.
+        Https = "https",
+        /// By email.
+        Email = "email",
+        /// In the settings of Tor Browser.
+        Settings = "settings",
+        /// In the settings of Tor Browser, in older versions.
+        Moat = "moat",
+        /// By a messenger.
+        Telegram = "telegram",
+        /// By invitations.
+        Lox = "lox",
+        /// By invitations, a method that was planned.
+        Hyphae = "hyphae",
+    }
+}

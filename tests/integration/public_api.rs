@@ -257,6 +257,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::names::AuthMethod,
     torcon::names::BootstrapTag,
     torcon::names::BridgeLine,
+    torcon::names::BridgeDistribution,
     torcon::names::BuildFlag,
     torcon::names::BuildTimeoutAction,
     torcon::names::CircMinorChange,

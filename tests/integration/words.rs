@@ -69,6 +69,7 @@ words! {
     names::AddressMethod,
     names::AuthMethod,
     names::BootstrapTag,
+    names::BridgeDistribution,
     names::BuildFlag,
     names::BuildTimeoutAction,
     names::CircMinorChange,

@@ -148,6 +148,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::names::AddressMethod,
     torcon::names::AuthMethod,
     torcon::names::BootstrapTag,
+    torcon::names::BridgeDistribution,
     torcon::names::BuildFlag,
     torcon::names::BuildTimeoutAction,
     torcon::names::CircMinorChange,
