@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use super::item::{DescriptorItem, Words, number};
-use crate::wire::timestamp::read_time;
 
 /// The time in which a relay collected statistics: the `-stats-end` lines of an extra-info document.
 ///
@@ -40,7 +39,7 @@ impl MeasurementInterval {
 
     /// Reads `2026-11-23 09:26:00 (86400 s)`.
     pub(super) fn read(words: &mut Words<'_>) -> Option<Self> {
-        let end = read_time(&[words.next()?, words.next()?].join(&b' '))?;
+        let end = words.time()?;
         let seconds = number(words.next()?.strip_prefix(b"(")?)?;
         (words.next() == Some(b"s)")).then(|| Self { end, length: Duration::from_secs(seconds) })
     }
@@ -99,14 +98,13 @@ impl BandwidthHistory {
     }
 }
 
-/// Reads the next word as a list with commas, and no other words. Without a word the list is empty.
+/// Reads the next word as a list with commas. Without a word the list is empty.
 pub(super) fn read_list<T>(
     words: &mut Words<'_>,
     read: impl FnMut(&[u8]) -> Option<T>,
 ) -> Option<Vec<T>> {
     let Some(list) = words.next() else { return Some(Vec::new()) };
-    let values = list.split(|byte| *byte == b',').map(read).collect::<Option<Vec<T>>>()?;
-    words.next().is_none().then_some(values)
+    list.split(|byte| *byte == b',').map(read).collect()
 }
 
 #[cfg(test)]
@@ -155,10 +153,17 @@ mod tests {
             "x 2026-11-23 09:26:00 (900 s) 1,",
             "x 2026-11-23 09:26:00 (900 s) 1,-2",
             "x 2026-11-23 09:26:00 (900 s) 1, 2",
+            "x 2026-11-23 09:26:00 (900 s)1",
             "x 2026-11-23 09:26:00 (900 s) 18446744073709551616",
         ] {
             assert_eq!(history(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_line_can_have_more_arguments() {
+        let history = history("x 2026-11-23 09:26:00 (900 s) 1,2 later");
+        assert_eq!(history.unwrap().bytes, [1, 2]);
     }
 
     #[test]

@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use data_encoding::{BASE64, BASE64_NOPAD, Encoding};
 use memchr::{memchr, memchr2, memrchr};
+
+use crate::wire::timestamp::read_time;
 
 /// One item of a descriptor: a line, and the object that follows it, if any.
 ///
@@ -275,6 +278,11 @@ pub(super) struct Words<'a> {
 impl<'a> Words<'a> {
     pub(super) fn new(line: &'a [u8]) -> Self {
         Self { rest: line }
+    }
+
+    /// Takes two words, a date and a time.
+    pub(super) fn time(&mut self) -> Option<SystemTime> {
+        read_time(&[self.next()?, self.next()?].join(&b' '))
     }
 }
 

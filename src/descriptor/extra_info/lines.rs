@@ -12,7 +12,6 @@ use crate::descriptor::history::{BandwidthHistory, MeasurementInterval};
 use crate::descriptor::item::{DescriptorItem, base64, number};
 use crate::descriptor::rule::Rule;
 use crate::names::{CountryCode, DirDownload, DirResponse, Fingerprint, IpVersion, Nickname};
-use crate::wire::timestamp::read_time;
 
 /// Defines the rules of the document and, for each row, the method that returns the line's value.
 ///
@@ -272,7 +271,7 @@ fn relay(item: &DescriptorItem<'_>) -> Option<(Nickname, Fingerprint)> {
 }
 
 pub(super) fn time(item: &DescriptorItem<'_>) -> Option<SystemTime> {
-    read_time(item.arguments_bytes())
+    item.words().time()
 }
 
 fn interval(item: &DescriptorItem<'_>) -> Option<MeasurementInterval> {

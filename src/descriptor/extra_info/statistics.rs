@@ -9,7 +9,6 @@ use data_encoding::HEXUPPER_PERMISSIVE;
 use crate::descriptor::history::{MeasurementInterval, read_list};
 use crate::descriptor::item::{DescriptorItem, number};
 use crate::names::{CountryCode, PaddingCount};
-use crate::wire::timestamp::read_time;
 
 /// The numbers of one statistic by key, such as the clients by country, in the order of the document.
 ///
@@ -75,10 +74,9 @@ impl<K> StatisticMap<K> {
         item: &DescriptorItem<'_>,
         read_key: impl Fn(&[u8]) -> Option<K>,
     ) -> Option<Self> {
-        let mut words = item.words();
-        let list = words.next();
+        let list = item.words().next();
         let entries = list.into_iter().flat_map(|list| list.split(|byte| *byte == b','));
-        words.next().is_none().then(|| Self::read(entries, read_key))?
+        Self::read(entries, read_key)
     }
 }
 
@@ -264,7 +262,7 @@ impl OverloadRateLimits {
 pub(super) fn overload_time(item: &DescriptorItem<'_>) -> Option<SystemTime> {
     let mut words = item.words();
     number::<u32>(words.next()?)?;
-    read_time(&[words.next()?, words.next()?].join(&b' '))
+    words.time()
 }
 
 /// A pluggable transport of a bridge (`transport`).

@@ -278,6 +278,24 @@ fn a_document_is_read_and_keeps_every_line() {
 }
 
 #[test]
+fn every_line_can_have_more_arguments() {
+    // A transport without an address is the exception.
+    let text = EVERY_LINE.lines().map(|line| match line {
+        line if line.contains(' ')
+            && !line.starts_with("-----")
+            && line != "transport snowflake" =>
+        {
+            format!("{line} more=1\n")
+        }
+        line => format!("{line}\n"),
+    });
+    let info = ExtraInfo::parse(text.collect::<String>()).unwrap();
+    info.check().unwrap();
+    assert!(METHODS.iter().all(|(_, has_value)| has_value(&info)));
+    assert_eq!(info.published(), ExtraInfo::parse(EVERY_LINE).unwrap().published());
+}
+
+#[test]
 fn an_invalid_first_line_is_an_error() {
     for (text, expected) in [
         ("router me", "a line that begins with extra-info"),
