@@ -54,6 +54,8 @@ mod one_or_several;
 mod own_command;
 /// A state whose tor is stopped.
 mod state_stopped;
+/// The statistics in the extra-info document of a relay.
+mod statistics;
 /// A tor that is stopped again and again.
 mod stopped;
 
