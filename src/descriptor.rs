@@ -36,12 +36,14 @@
 
 mod builder;
 mod certificate;
+mod consensus;
 pub(crate) mod digest;
 mod exit_policy;
 mod extra_info;
 mod history;
 mod index;
 mod item;
+mod key_certificate;
 mod list;
 mod microdescriptor;
 mod onion;
@@ -65,6 +67,17 @@ pub use self::certificate::CertificateType;
 pub use self::certificate::CertifiedKeyType;
 #[doc(alias = "Ed25519CertificateV1")]
 pub use self::certificate::Ed25519Certificate;
+#[doc(alias("NetworkStatusDocumentV3", "network_status"))]
+pub use self::consensus::Consensus;
+#[doc(alias = "PARAM_RANGE")]
+pub use self::consensus::ConsensusParam;
+#[doc(alias = "DocumentSignature")]
+pub use self::consensus::DirectorySignature;
+#[doc(alias = "SharedRandomnessCommitment")]
+pub use self::consensus::SharedRandomCommit;
+#[doc(alias = "NetworkStatusDocumentV3")]
+pub use self::consensus::Vote;
+pub use self::consensus::{DirectoryAuthority, PackageVersion, SharedRandomValue};
 #[doc(alias = "AddressType")]
 pub use self::exit_policy::AddressPattern;
 #[doc(alias = "MicroExitPolicy")]
@@ -80,8 +93,11 @@ pub use self::extra_info::{
 pub use self::history::{BandwidthHistory, MeasurementInterval};
 pub use self::index::{DescriptorIndex, NamedByDigest};
 pub use self::item::DescriptorItem;
+#[doc(alias = "dir-key-certificate")]
+pub use self::key_certificate::KeyCertificate;
 pub use self::list::{
-    Descriptor, DescriptorIter, DescriptorList, Microdescriptors, RouterStatuses, ServerDescriptors,
+    Descriptor, DescriptorIter, DescriptorList, KeyCertificates, Microdescriptors, RouterStatuses,
+    ServerDescriptors, Votes,
 };
 pub use self::microdescriptor::Microdescriptor;
 #[cfg(feature = "onion-descriptor")]
@@ -105,6 +121,8 @@ pub use self::protocols::ProtocolVersions;
 #[doc(alias = "parse_file")]
 pub use self::reader::DescriptorReader;
 pub use self::reader::{AnyDescriptor, DescriptorEntry};
+#[doc(alias = "microdescriptor_hashes")]
+pub use self::router_status::MicrodescriptorDigest;
 #[doc(alias = "Router")]
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};

@@ -50,7 +50,9 @@ pub use circuit::{
 pub use connection::{
     ConnectionId, ConnectionType, NetworkLiveness, OrConnReason, OrConnStatus, TokenBucket,
 };
-pub use consensus::ConsensusFlavor;
+#[doc(alias = "bandwidth_weights")]
+pub use consensus::BandwidthWeight;
+pub use consensus::{ConsensusFlavor, DigestAlgorithm};
 pub use country::CountryCode;
 pub use descriptor::{BridgeDistribution, HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};

@@ -8,6 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use memchr::{memmem, memrchr};
 
+use super::consensus::Vote;
+use super::key_certificate::KeyCertificate;
 use super::microdescriptor::Microdescriptor;
 use super::router_status::RouterStatus;
 use super::server_descriptor::ServerDescriptor;
@@ -16,6 +18,12 @@ use crate::error::ProtocolError;
 
 /// The entries of a consensus, in the form of `GETINFO ns/all`.
 pub type RouterStatuses = DescriptorList<RouterStatus>;
+
+/// The votes of all authorities, in the form of an authority's file `v3-status-votes`.
+pub type Votes = DescriptorList<Vote>;
+
+/// Key certificates of authorities, in the form of tor's file `cached-certs`.
+pub type KeyCertificates = DescriptorList<KeyCertificate>;
 
 /// Microdescriptors, in the form of `GETINFO md/all`.
 pub type Microdescriptors = DescriptorList<Microdescriptor>;
@@ -49,6 +57,13 @@ pub(super) mod sealed {
     pub trait Read: Sized {
         /// The keyword of the first line, behind a line feed.
         const FIRST: &'static [u8];
+
+        /// The beginning, behind a line feed, of a line that follows the last document and belongs
+        /// to none.
+        const NEXT: Option<&'static [u8]> = None;
+
+        /// A length that most documents exceed.
+        const LENGTH: usize = 1000;
 
         /// Whether tor's cache adds annotations before the first line.
         const ANNOTATED: bool = true;
@@ -96,13 +111,15 @@ use sealed::ends_word;
 pub struct DescriptorList<D> {
     text: Text,
     /// The ranges of the descriptors, set by the first access.
-    entries: Arc<OnceLock<Vec<Range<usize>>>>,
+    entries: Arc<OnceLock<Spans>>,
+    /// Whether lines that belong to no document may follow one.
+    has_next: bool,
     kind: PhantomData<fn() -> D>,
 }
 
 impl<D: Descriptor> DescriptorList<D> {
     /// Creates a list from a text. Lines before the first descriptor are skipped, such as the first
-    /// line of an `NS` event.
+    /// line of an `NS` event or the header of a consensus, and so is its footer.
     ///
     /// # Examples
     ///
@@ -119,11 +136,28 @@ impl<D: Descriptor> DescriptorList<D> {
     }
 
     pub(crate) fn of(text: Text) -> Self {
-        Self { entries: Arc::default(), text, kind: PhantomData }
+        Self { entries: Arc::default(), text, has_next: D::NEXT.is_some(), kind: PhantomData }
     }
 
-    fn entries(&self) -> &[Range<usize>] {
-        self.entries.get_or_init(|| find::<D>(self.text.as_bytes()))
+    /// Creates a list from a text that contains nothing behind the last descriptor.
+    pub(super) fn of_section(text: Text) -> Self {
+        Self { has_next: false, ..Self::of(text) }
+    }
+
+    fn entries(&self) -> &Spans {
+        self.entries.get_or_init(|| find_spans::<D>(self.text.as_bytes(), self.has_next))
+    }
+
+    /// Returns a descriptor by its position.
+    pub(super) fn get(&self, position: usize) -> Option<Result<D, ProtocolError>> {
+        let range = self.entries().get(position)?;
+        Some(D::read(self.text.part(range)))
+    }
+
+    /// Returns the texts of the descriptors.
+    pub(super) fn texts(&self) -> impl Iterator<Item = Text> + '_ {
+        let entries = self.entries();
+        (0..entries.len()).filter_map(|position| Some(self.text.part(entries.get(position)?)))
     }
 
     /// Returns the number of descriptors, including invalid ones.
@@ -155,7 +189,7 @@ impl<D: Descriptor> DescriptorList<D> {
     /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries().is_empty()
+        self.len() == 0
     }
 
     /// Returns the whole text.
@@ -177,12 +211,91 @@ impl<D: Descriptor> DescriptorList<D> {
     /// ```
     #[must_use]
     pub fn iter(&self) -> DescriptorIter<'_, D> {
-        DescriptorIter { text: &self.text, entries: self.entries().iter(), kind: PhantomData }
+        let entries = self.entries();
+        DescriptorIter { text: &self.text, entries, rest: 0..entries.len(), kind: PhantomData }
     }
 }
 
-/// Returns the ranges of the descriptors in a text.
+/// Ranges of a text: 8 bytes each, in a text of 4 GiB and more 16.
+#[derive(Debug)]
+enum Spans {
+    Short(Vec<[u32; 2]>),
+    Long(Vec<[usize; 2]>),
+}
+
+impl Spans {
+    fn new(text: &[u8], length: usize) -> Self {
+        let count = text.len() / length;
+        if u32::try_from(text.len()).is_ok() {
+            Self::Short(Vec::with_capacity(count))
+        } else {
+            Self::Long(Vec::with_capacity(count))
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, start: usize, end: usize) {
+        match self {
+            Self::Short(spans) => {
+                if let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end)) {
+                    push(spans, [start, end]);
+                }
+            }
+            Self::Long(spans) => push(spans, [start, end]),
+        }
+    }
+
+    #[inline]
+    fn get(&self, position: usize) -> Option<Range<usize>> {
+        match self {
+            Self::Short(spans) => {
+                let [start, end] = *spans.get(position)?;
+                Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+            }
+            Self::Long(spans) => spans.get(position).map(|[start, end]| *start..*end),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Short(spans) => spans.len(),
+            Self::Long(spans) => spans.len(),
+        }
+    }
+
+    /// Gives back memory if most of it is not needed.
+    fn shrink(&mut self) {
+        match self {
+            Self::Short(spans) => shrink(spans),
+            Self::Long(spans) => shrink(spans),
+        }
+    }
+}
+
+/// Adds an item. A full vector grows by a quarter, so that it never has twice the needed capacity.
+#[inline]
+fn push<T>(items: &mut Vec<T>, item: T) {
+    if items.len() == items.capacity() {
+        items.reserve_exact((items.len() / 4).max(4));
+    }
+    items.push(item);
+}
+
+/// Limits the memory to twice that of the items.
+fn shrink<T>(items: &mut Vec<T>) {
+    if items.capacity() / 2 > items.len() {
+        items.shrink_to_fit();
+    }
+}
+
+/// Returns the ranges of the documents in a text.
+#[cfg(feature = "onion-descriptor")]
 pub(super) fn find<D: sealed::Read>(text: &[u8]) -> Vec<Range<usize>> {
+    let spans = find_spans::<D>(text, false);
+    (0..spans.len()).filter_map(|position| spans.get(position)).collect()
+}
+
+fn find_spans<D: sealed::Read>(text: &[u8], has_next: bool) -> Spans {
     let begin = D::is_first_line(text).then_some(0);
     let others = memmem::find_iter(text, D::FIRST)
         .filter(|at| text.get(at + D::FIRST.len()..).is_some_and(ends_word))
@@ -190,14 +303,20 @@ pub(super) fn find<D: sealed::Read>(text: &[u8]) -> Vec<Range<usize>> {
             let start = at + 1;
             if D::ANNOTATED { before_annotations(text, start) } else { start }
         });
-    let mut entries: Vec<Range<usize>> = Vec::with_capacity(text.len() / 200);
-    for start in begin.into_iter().chain(others) {
-        if let Some(last) = entries.last_mut() {
-            last.end = start;
+    let mut starts = begin.into_iter().chain(others).peekable();
+    let next = D::NEXT.filter(|_| has_next);
+    let mut ends = next.into_iter().flat_map(|next| memmem::find_iter(text, next)).peekable();
+    let mut spans = Spans::new(text, D::LENGTH);
+    while let Some(start) = starts.next() {
+        let mut end = starts.peek().copied().unwrap_or(text.len());
+        while ends.next_if(|at| *at < start).is_some() {}
+        if let Some(at) = ends.peek() {
+            end = end.min(at + 1);
         }
-        entries.push(start..text.len());
+        spans.push(start, end);
     }
-    entries
+    spans.shrink();
+    spans
 }
 
 /// Returns the start of the annotations before the line at `start`.
@@ -226,7 +345,8 @@ fn before_annotations(text: &[u8], mut start: usize) -> usize {
 #[derive(Clone)]
 pub struct DescriptorIter<'a, D> {
     text: &'a Text,
-    entries: std::slice::Iter<'a, Range<usize>>,
+    entries: &'a Spans,
+    rest: Range<usize>,
     kind: PhantomData<fn() -> D>,
 }
 
@@ -235,12 +355,12 @@ impl<D: Descriptor> Iterator for DescriptorIter<'_, D> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let range = self.entries.next()?;
-        Some(D::read(self.text.part(range.clone())))
+        let range = self.entries.get(self.rest.next()?)?;
+        Some(D::read(self.text.part(range)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.entries.size_hint()
+        self.rest.size_hint()
     }
 }
 
@@ -266,6 +386,6 @@ impl<D: Descriptor> fmt::Debug for DescriptorList<D> {
 
 impl<D> fmt::Debug for DescriptorIter<'_, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DescriptorIter({} entries)", self.entries.len())
+        write!(f, "DescriptorIter({} entries)", self.rest.len())
     }
 }

@@ -71,6 +71,8 @@ impl Descriptor for Microdescriptor {}
 impl Read for Microdescriptor {
     const FIRST: &'static [u8] = b"\nonion-key";
 
+    const LENGTH: usize = 220;
+
     #[expect(private_interfaces, reason = "the trait is sealed")]
     fn read(text: Text) -> Result<Self, ProtocolError> {
         let bytes = text.as_bytes();

@@ -106,15 +106,6 @@ entries! {
     RouterStatus,
 }
 
-/// Until every type has a check.
-trait CheckLater {
-    fn check(&self) -> Result<(), ProtocolError> {
-        Ok(())
-    }
-}
-
-impl<T> CheckLater for T {}
-
 /// Reads documents from a file, one at a time.
 ///
 /// It reads the files of tor's data directory and those of

@@ -1,13 +1,18 @@
 //! Router statuses, the entries of the consensus.
 
+mod first_line;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
+use self::first_line::{FirstLine, is_first, looks_like_date, words_of_r};
 use super::exit_policy::ExitPolicy;
-use super::item::{DescriptorItem, Items, Words, base64, has_lines, number, take_line};
+use super::item::{DescriptorItem, Items, Words, base64, has_lines, has_rules, number};
 use super::list::{Descriptor, sealed::Read};
+use super::protocols::ProtocolVersions;
+use super::rule::{Rule, any};
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec, TorVersion};
@@ -42,52 +47,73 @@ pub struct RouterStatus {
     dir_port: u16,
 }
 
-/// The keywords that have methods.
-const KNOWN: &[&[u8]] = &[b"r", b"a", b"s", b"v", b"pr", b"w", b"p", b"m", b"id"];
+/// The digest of a microdescriptor, and the consensus methods by which a vote's relay has it.
+///
+/// # Examples
+///
+/// ```
+/// use torcon::descriptor::RouterStatus;
+///
+/// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+///             m 32,33 sha256=+kDPMjlhGRStZR3M3qqVMgmusu+ZGgrDNcVtkhFmENE\n";
+/// let digest = RouterStatus::parse(text)?.microdescriptor_digests().next();
+/// assert_eq!(digest.map(|digest| digest.methods), Some(vec![32, 33]));
+/// # Ok::<(), torcon::error::ProtocolError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct MicrodescriptorDigest {
+    /// The consensus methods that produce this microdescriptor; none in a consensus.
+    pub methods: Vec<u32>,
+    /// The SHA-256 digest.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::names::serialize::base64"))]
+    pub sha256: [u8; 32],
+}
+
+/// The lines of an entry in a consensus or vote, and in replies and events of tor.
+pub(super) const RULES: &[Rule] = &[
+    Rule::once(b"r", "r NICKNAME IDENTITY [DIGEST] DATE TIME ADDRESS ORPORT DIRPORT", is_first),
+    Rule::repeated(b"a", "a ADDRESS:PORT", |item| item.address().is_some()),
+    Rule::once(b"s", "s [FLAG ..]", any),
+    Rule::optional(b"v", "v VERSION", |item| item.words().next().is_some()),
+    Rule::optional(b"pr", "pr [NAME=VERSIONS ..]", |item| read_protocols(item).is_some()),
+    Rule::optional(b"w", "w Bandwidth=NUMBER ..", |item| weight(item, b"Bandwidth").is_some()),
+    Rule::optional(b"p", "p accept or reject PORTS", |item| read_ports(item).is_some()),
+    Rule::repeated(b"m", "m [METHODS ..=]DIGEST", is_digest),
+    Rule::optional(b"id", "id ed25519 KEY or id ed25519 none", |item| {
+        is_without_identity(item) || read_identity(item).is_some()
+    }),
+    Rule::optional(b"stats", "stats [KEY=NUMBER ..]", |item| {
+        item.words().all(|word| read_stat(word).is_some())
+    }),
+];
 
 impl Descriptor for RouterStatus {}
 
 impl Read for RouterStatus {
     const FIRST: &'static [u8] = b"\nr";
 
+    const NEXT: Option<&'static [u8]> = Some(b"\ndirectory-");
+
+    const LENGTH: usize = 220;
+
     const ANNOTATED: bool = false;
 
     #[expect(private_interfaces, reason = "the trait is sealed")]
+    #[inline]
     fn read(text: Text) -> Result<Self, ProtocolError> {
-        let bytes = text.as_bytes();
-        let wrong = |expected| ProtocolError::new("a router status", expected, bytes);
-        let mut words = words_of_r(bytes).ok_or_else(|| wrong("a line that begins with r"))?;
-        let nickname = words.next().and_then(Nickname::from_bytes);
-        let identity = words.next().and_then(base64);
-        // A consensus of microdescriptors has no digest here.
-        let digest_or_date = words.next().unwrap_or_default();
-        if !looks_like_date(digest_or_date) {
-            words.next();
+        match FirstLine::read(text.as_bytes()) {
+            Ok(FirstLine { nickname, identity, address, or_port, dir_port }) => {
+                Ok(Self { text, nickname, identity, address, or_port, dir_port })
+            }
+            Err(expected) => Err(ProtocolError::new("a router status", expected, text.as_bytes())),
         }
-        words.next();
-        let address = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
-        let ports = (words.next().and_then(number), words.next().and_then(number));
-        Ok(Self {
-            nickname: nickname.ok_or_else(|| wrong("a nickname"))?,
-            identity: identity.map(Fingerprint::from).ok_or_else(|| wrong("an identity"))?,
-            address: address.ok_or_else(|| wrong("an IPv4 address"))?,
-            or_port: ports.0.ok_or_else(|| wrong("a port"))?,
-            dir_port: ports.1.ok_or_else(|| wrong("a second port"))?,
-            text,
-        })
     }
 }
 
-fn words_of_r(mut text: &[u8]) -> Option<Words<'_>> {
-    Some(Words::new(take_line(&mut text)?.strip_prefix(b"r ")?))
-}
-
-/// Returns whether the word is a date. A digest has 27 characters.
-fn looks_like_date(word: &[u8]) -> bool {
-    word.len() == 10 && word.get(4) == Some(&b'-')
-}
-
 has_lines!(RouterStatus);
+has_rules!(RouterStatus, "a router status", RULES);
 
 impl RouterStatus {
     /// Parses one entry.
@@ -226,10 +252,27 @@ impl RouterStatus {
         text.strip_prefix("Tor ").map(TorVersion::from_text)
     }
 
-    /// Returns the supported protocol versions, such as `Cons=1-2 Desc=1-4`.
+    /// Returns the text of the version line, such as `Tor 0.4.9.11`. It may name another program.
+    #[doc(alias = "version_line")]
     #[must_use]
-    pub fn protocols(&self) -> Option<Cow<'_, str>> {
-        Some(self.find(b"pr")?.arguments())
+    pub fn version_text(&self) -> Option<Cow<'_, str>> {
+        Some(self.find(b"v")?.arguments())
+    }
+
+    /// Returns the supported protocol versions, if the entry has them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+    ///             pr Cons=1-2 Desc=1-4\n";
+    /// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+    /// assert!(relay.protocols().is_some_and(|protocols| protocols.supports("Desc", 3)));
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
+    #[must_use]
+    pub fn protocols(&self) -> Option<ProtocolVersions> {
+        read_protocols(&self.find(b"pr")?)
     }
 
     /// Returns the consensus weight for path selection, in kilobytes per second.
@@ -246,49 +289,84 @@ impl RouterStatus {
     /// ```
     #[must_use]
     pub fn bandwidth(&self) -> Option<u64> {
-        self.weight(b"Bandwidth=")
+        self.weight(b"Bandwidth")
     }
 
     /// Returns the bandwidth that an authority measured, which only votes contain.
     #[must_use]
     pub fn measured_bandwidth(&self) -> Option<u64> {
-        self.weight(b"Measured=")
+        self.weight(b"Measured")
     }
 
     /// Returns whether the weight is the advertised bandwidth, since too few authorities measured the
     /// relay.
     #[must_use]
     pub fn is_unmeasured(&self) -> bool {
-        self.weight(b"Unmeasured=") == Some(1)
+        self.weight(b"Unmeasured") == Some(1)
     }
 
     fn weight(&self, key: &[u8]) -> Option<u64> {
-        self.words(b"w").find_map(|word| number(word.strip_prefix(key)?))
+        weight(&self.find(b"w")?, key)
     }
 
-    /// Returns the summary of the exit policy for IPv4.
+    /// Returns the keywords and values of the `w` line, also those that have methods.
+    #[doc(alias = "unrecognized_bandwidth_entries")]
+    pub fn weights(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        pairs(self.words(b"w"))
+    }
+
+    /// Returns the summary of the exit policy for IPv4. A consensus of microdescriptors does not
+    /// contain it.
     #[doc(alias = "policy")]
     #[must_use]
     pub fn exit_ports(&self) -> Option<ExitPolicy> {
-        ExitPolicy::from_bytes(self.find(b"p")?.arguments_bytes())
+        read_ports(&self.find(b"p")?)
     }
 
-    /// Returns the digest of the microdescriptor, in base64. In votes, the numbers of consensus methods
-    /// precede it.
+    /// Returns the SHA-256 digest of the microdescriptor, which a consensus of microdescriptors
+    /// contains. Votes have [`microdescriptor_digests`](Self::microdescriptor_digests).
     #[must_use]
-    pub fn microdescriptor_digest(&self) -> Option<Cow<'_, str>> {
-        Some(self.find(b"m")?.arguments())
+    pub fn microdescriptor_digest(&self) -> Option<[u8; 32]> {
+        let mut digests = self.microdescriptor_digests();
+        digests.find(|digest| digest.methods.is_empty()).map(|digest| digest.sha256)
+    }
+
+    /// Returns the SHA-256 digests of the relay's microdescriptors: in a vote one for each group of
+    /// consensus methods, in a consensus of microdescriptors the only one, without methods.
+    #[doc(alias = "microdescriptor_hashes")]
+    pub fn microdescriptor_digests(&self) -> impl Iterator<Item = MicrodescriptorDigest> + '_ {
+        let items = Items::new(self.text.as_bytes()).filter(|item| item.is(b"m"));
+        items.filter_map(|item| read_digest(&item))
     }
 
     /// Returns the Ed25519 identity, which only votes contain.
+    #[doc(alias = "identifier")]
     #[must_use]
     pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
         ed25519_identity(Items::new(self.text.as_bytes()))
     }
 
-    /// Returns the items whose keyword this version of torcon does not know.
-    pub fn unrecognized(&self) -> impl Iterator<Item = DescriptorItem<'_>> {
-        self.items().filter(|item| !KNOWN.iter().any(|keyword| item.is(keyword)))
+    /// Returns whether a vote says that the relay has no Ed25519 identity (`id ed25519 none`).
+    #[must_use]
+    pub fn has_no_ed25519_identity(&self) -> bool {
+        self.find(b"id").is_some_and(|item| is_without_identity(&item))
+    }
+
+    /// Returns the statistics that an authority has computed, which only votes contain: `wfu`, the
+    /// weighted fractional uptime; `tk`, the weighted time known, and `mtbf`, the mean time between
+    /// failures, both in seconds; and those of later versions.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let text = "r moria1 lpXfw1/+uGEym58asExGOXAgzjE 2038-01-01 00:00:00 128.31.0.39 9101 0\n\
+    ///             stats wfu=0.998 tk=1209600 mtbf=864000\n";
+    /// let relay = torcon::descriptor::RouterStatus::parse(text)?;
+    /// assert_eq!(relay.stats().find(|(key, _)| key == "wfu"), Some(("wfu".into(), 0.998)));
+    /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
+    pub fn stats(&self) -> impl Iterator<Item = (Cow<'_, str>, f64)> {
+        self.words(b"stats").filter_map(read_stat)
     }
 
     fn words(&self, keyword: &[u8]) -> Words<'_> {
@@ -298,11 +376,86 @@ impl RouterStatus {
 
 /// Returns the identity of an `id ed25519` line.
 pub(super) fn ed25519_identity(mut items: Items<'_>) -> Option<[u8; 32]> {
-    items.find_map(|item| {
-        let mut words = item.words();
-        (item.is(b"id") && words.next() == Some(b"ed25519")).then_some(())?;
-        words.next().and_then(base64)
+    items.find_map(|item| if item.is(b"id") { read_identity(&item) } else { None })
+}
+
+/// Reads `id ed25519 KEY`.
+pub(super) fn read_identity(item: &DescriptorItem<'_>) -> Option<[u8; 32]> {
+    let mut words = item.words();
+    (words.next() == Some(b"ed25519")).then_some(())?;
+    words.next().and_then(base64)
+}
+
+fn is_without_identity(item: &DescriptorItem<'_>) -> bool {
+    item.words().take(2).eq([&b"ed25519"[..], b"none"])
+}
+
+fn read_protocols(item: &DescriptorItem<'_>) -> Option<ProtocolVersions> {
+    ProtocolVersions::from_bytes(item.arguments_bytes())
+}
+
+fn read_ports(item: &DescriptorItem<'_>) -> Option<ExitPolicy> {
+    ExitPolicy::from_bytes(item.arguments_bytes())
+}
+
+fn weight(item: &DescriptorItem<'_>, key: &[u8]) -> Option<u64> {
+    item.words().find_map(|word| number(word.strip_prefix(key)?.strip_prefix(b"=")?))
+}
+
+/// Returns the `KEY=VALUE` words of a line.
+pub(super) fn pairs(words: Words<'_>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    words.filter_map(|word| {
+        let (key, value) = split_pair(word)?;
+        Some((String::from_utf8_lossy(key), String::from_utf8_lossy(value)))
     })
+}
+
+pub(super) fn split_pair(word: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b'=', word)?;
+    Some((word.get(..at)?, word.get(at + 1..)?))
+}
+
+/// Reads `wfu=0.998`.
+fn read_stat(word: &[u8]) -> Option<(Cow<'_, str>, f64)> {
+    let (key, value) = split_pair(word)?;
+    Some((String::from_utf8_lossy(key), read_decimal(value)?))
+}
+
+/// Reads digits, perhaps with a decimal point.
+pub(super) fn read_decimal(text: &[u8]) -> Option<f64> {
+    let is_number = text.first().is_some_and(u8::is_ascii_digit)
+        && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
+}
+
+/// Reads `DIGEST`, or `8,9 sha256=DIGEST` as in votes.
+fn read_digest(item: &DescriptorItem<'_>) -> Option<MicrodescriptorDigest> {
+    let mut words = item.words();
+    let first = words.next()?;
+    let Some(second) = words.next() else {
+        return Some(MicrodescriptorDigest { methods: Vec::new(), sha256: base64(first)? });
+    };
+    let mut digests = std::iter::once(second).chain(words);
+    let sha256 = digests.find_map(|word| base64(word.strip_prefix(b"sha256=")?))?;
+    Some(MicrodescriptorDigest { methods: read_methods(first)?, sha256 })
+}
+
+fn read_methods(list: &[u8]) -> Option<Vec<u32>> {
+    list.split(|byte| *byte == b',').map(number).collect()
+}
+
+/// Returns whether an `m` line is valid; it may have digests of other algorithms only.
+fn is_digest(item: &DescriptorItem<'_>) -> bool {
+    let mut words = item.words();
+    let is_of_other = |word: &[u8]| {
+        split_pair(word).is_some_and(|(algorithm, digest)| {
+            !algorithm.is_empty() && algorithm != b"sha256" && !digest.is_empty()
+        })
+    };
+    read_digest(item).is_some()
+        || (words.next().is_some_and(|first| read_methods(first).is_some())
+            && words.clone().next().is_some()
+            && words.all(is_of_other))
 }
 
 impl From<&RouterStatus> for RelaySpec {

@@ -21,6 +21,7 @@ enum Occurs {
     /// Once if the document has this other keyword, otherwise at most once.
     OnceIf(&'static [u8]),
     AtMostOnce,
+    AtLeastOnce,
     Often,
     /// Once or several times, or not at all if the document has this other keyword.
     OftenUnless(&'static [u8]),
@@ -80,6 +81,15 @@ impl Rule {
         Self { keyword, occurs: Occurs::AtMostOnce, expected, is_valid, place: Place::Any }
     }
 
+    /// A keyword that every document has once or several times.
+    pub(super) const fn at_least_once(
+        keyword: &'static [u8],
+        expected: &'static str,
+        is_valid: IsValid,
+    ) -> Self {
+        Self { keyword, occurs: Occurs::AtLeastOnce, expected, is_valid, place: Place::Any }
+    }
+
     /// A keyword that a document may have several times.
     pub(super) const fn repeated(
         keyword: &'static [u8],
@@ -115,10 +125,9 @@ pub(super) fn is_known(rules: &[Rule], item: &DescriptorItem<'_>) -> bool {
     is_annotation(item) || rules.iter().any(|rule| item.is(rule.keyword))
 }
 
-/// Returns the number of the line of an item of this text, from 1.
-fn line_number(text: &[u8], item: &DescriptorItem<'_>) -> usize {
-    // The items are slices of `text`.
-    let before = item.line().as_ptr().addr() - text.as_ptr().addr();
+/// Returns the number of a line, from 1, which is a slice of this text.
+fn line_number(text: &[u8], line: &[u8]) -> usize {
+    let before = line.as_ptr().addr().saturating_sub(text.as_ptr().addr());
     let before = text.get(..before).unwrap_or_default();
     memchr::memchr_iter(b'\n', before).count() + 1
 }
@@ -132,33 +141,53 @@ pub(super) fn missing(
     text: &[u8],
 ) -> ProtocolError {
     match Items::new(text).find_keyword(keyword) {
-        Some(item) => {
-            ProtocolError::in_line(reading, line_number(text, &item), expected, item.line())
-        }
+        Some(item) => wrong_line(reading, expected, text, item.line()),
         None => ProtocolError::new(reading, expected, text),
     }
 }
 
 /// Checks every item of a document against the rules.
 pub(super) fn check(reading: &str, rules: &[Rule], text: &[u8]) -> Result<(), ProtocolError> {
-    check_from(reading, rules, text, 0)
+    check_part(reading, rules, text, text)
+}
+
+/// Checks every item of a part of a text; an error names the line of the text.
+pub(super) fn check_part(
+    reading: &str,
+    rules: &[Rule],
+    text: &[u8],
+    part: &[u8],
+) -> Result<(), ProtocolError> {
+    // The items are slices of `part`, which is a slice of `text`.
+    check_items(reading, rules, part, |item, expected| {
+        wrong_line(reading, expected, text, item.line())
+    })
 }
 
 /// Checks every item of a part of a document, before which it has `lines` lines.
+#[cfg(feature = "onion-descriptor")]
 pub(super) fn check_from(
     reading: &str,
     rules: &[Rule],
     text: &[u8],
     lines: usize,
 ) -> Result<(), ProtocolError> {
-    let mut seen = vec![false; rules.len()];
-    let wrong = |item: &DescriptorItem<'_>, expected| {
-        let number = lines + line_number(text, item);
+    check_items(reading, rules, text, |item, expected| {
+        let number = lines + line_number(text, item.line());
         ProtocolError::in_line(reading, number, expected, item.line())
-    };
+    })
+}
+
+fn check_items(
+    reading: &str,
+    rules: &[Rule],
+    part: &[u8],
+    wrong: impl Fn(&DescriptorItem<'_>, &'static str) -> ProtocolError,
+) -> Result<(), ProtocolError> {
+    let mut seen = vec![false; rules.len()];
     // The number of items that may follow.
     let mut followers = usize::MAX;
-    for (index, item) in Items::new(text).filter(|item| !is_annotation(item)).enumerate() {
+    for (index, item) in Items::new(part).filter(|item| !is_annotation(item)).enumerate() {
         followers = match followers.checked_sub(1) {
             Some(followers) => followers,
             None => return Err(wrong(&item, "the end of the document")),
@@ -168,7 +197,12 @@ pub(super) fn check_from(
         }
         let known = rules.iter().zip(&mut seen).find(|(rule, _)| item.is(rule.keyword));
         if let Some((rule, seen)) = known {
-            if *seen && !matches!(rule.occurs, Occurs::Often | Occurs::OftenUnless(_)) {
+            if *seen
+                && !matches!(
+                    rule.occurs,
+                    Occurs::AtLeastOnce | Occurs::Often | Occurs::OftenUnless(_)
+                )
+            {
                 return Err(wrong(&item, "one line with this keyword"));
             }
             *seen = true;
@@ -187,14 +221,25 @@ pub(super) fn check_from(
     let has =
         |keyword| rules.iter().zip(&seen).any(|(rule, seen)| *seen && rule.keyword == keyword);
     let is_required = |rule: &Rule| match rule.occurs {
-        Occurs::Once => true,
+        Occurs::Once | Occurs::AtLeastOnce => true,
         Occurs::OnceUnless(other) | Occurs::OftenUnless(other) => !has(other),
         Occurs::OnceIf(other) => has(other),
         Occurs::AtMostOnce | Occurs::Often => false,
     };
     let missing = rules.iter().zip(&seen).find(|(rule, seen)| !**seen && is_required(rule));
     match missing {
-        Some((rule, _)) => Err(ProtocolError::new(reading, rule.expected, text)),
+        Some((rule, _)) => Err(ProtocolError::new(reading, rule.expected, part)),
         None => Ok(()),
     }
+}
+
+/// Returns the error of a line, which is a slice of `text`.
+pub(super) fn wrong_line(
+    reading: &str,
+    expected: &'static str,
+    text: &[u8],
+    line: &[u8],
+) -> ProtocolError {
+    let number = line_number(text, line);
+    ProtocolError::in_line(reading, number, expected, line)
 }

@@ -2,8 +2,9 @@
 //! and keys are in base64, as in the documents; signatures are left out.
 
 use super::{
-    AddressPattern, Ed25519Certificate, ExitPolicy, ExitPolicyRule, ExtraInfo, Microdescriptor,
-    OnionDescriptor, ProtocolVersions, RouterStatus, ServerDescriptor, StatisticMap,
+    AddressPattern, Consensus, DirectoryAuthority, Ed25519Certificate, ExitPolicy, ExitPolicyRule,
+    ExtraInfo, KeyCertificate, Microdescriptor, OnionDescriptor, ProtocolVersions, RouterStatus,
+    ServerDescriptor, StatisticMap, Vote,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
 use crate::names::{CountryCode, DirDownload, DirResponse, IpVersion, PaddingCount};
@@ -18,8 +19,9 @@ serialize_as_text! {
 serialize_methods! {
     RouterStatus {
         nickname identity published address or_port dir_port version protocols bandwidth
-        measured_bandwidth is_unmeasured exit_ports microdescriptor_digest
-        [or_addresses flags] (descriptor_digest ed25519_identity)
+        measured_bandwidth is_unmeasured exit_ports
+        [or_addresses flags microdescriptor_digests]
+        (descriptor_digest ed25519_identity microdescriptor_digest)
     }
 }
 
@@ -116,5 +118,51 @@ serialize_methods! {
 serialize_methods! {
     super::IntroductionPoint {
         fingerprint [link_specifiers] (ed25519_identity onion_key auth_key enc_key)
+    }
+}
+
+serialize_methods! {
+    Consensus {
+        flavor consensus_method valid_after fresh_until valid_until vote_delay distribution_delay
+        recommended_client_protocols recommended_relay_protocols required_client_protocols
+        required_relay_protocols shared_random_current shared_random_previous
+        [
+            client_versions server_versions packages known_flags params authorities
+            bandwidth_weights signatures
+        ]
+        ()
+    }
+}
+
+serialize_methods! {
+    Vote {
+        published valid_after fresh_until valid_until vote_delay distribution_delay
+        recommended_client_protocols recommended_relay_protocols required_client_protocols
+        required_relay_protocols shared_random_current shared_random_previous authority
+        participates_in_shared_random
+        [
+            consensus_methods client_versions server_versions packages known_flags
+            flag_thresholds params bandwidth_file_headers bandwidth_file_digests
+            shared_random_commits signatures
+        ]
+        ()
+    }
+}
+
+serialize_methods! {
+    DirectoryAuthority {
+        nickname is_legacy identity hostname address dir_port or_port contact legacy_dir_key
+        key_certificate
+        [] (vote_digest)
+    }
+}
+
+serialize_methods! {
+    KeyCertificate { fingerprint address published expires identity_key signing_key [] () }
+}
+
+impl serde::Serialize for super::ConsensusParam {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }

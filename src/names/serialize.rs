@@ -47,10 +47,10 @@ impl<const N: usize> Serialize for Base64<Option<[u8; N]>> {
 }
 
 /// Serializes bytes for `serialize_with`.
-pub(crate) fn base64<const N: usize, S: Serializer>(
-    bytes: &Option<[u8; N]>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub(crate) fn base64<T: Copy, S: Serializer>(bytes: &T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    Base64<T>: Serialize,
+{
     Base64(*bytes).serialize(serializer)
 }
 

@@ -68,6 +68,7 @@ macro_rules! type_of {
 words! {
     names::AddressMethod,
     names::AuthMethod,
+    names::BandwidthWeight,
     names::BootstrapTag,
     names::BridgeDistribution,
     names::BuildFlag,
@@ -81,6 +82,7 @@ words! {
     names::ConnectionType,
     names::ConsensusFlavor,
     names::DescriptorListing,
+    names::DigestAlgorithm,
     names::DirDownload,
     names::DirResponse,
     names::GuardStatus,

@@ -5,7 +5,9 @@ use std::borrow::Borrow;
 use crate::command::{DescriptorPosted, PostDescriptor};
 use crate::controller::Controller;
 use crate::controller::getinfo::none_if_refused;
-use crate::descriptor::{DescriptorList, ExtraInfo, ServerDescriptor, ServerDescriptors};
+use crate::descriptor::{
+    Consensus, DescriptorList, ExtraInfo, ServerDescriptor, ServerDescriptors,
+};
 use crate::error::Result;
 use crate::info::{ConsensusLifetime, DescriptorAnnotations, SharedRandom};
 use crate::names::{ConsensusFlavor, Fingerprint};
@@ -31,18 +33,18 @@ impl Controller {
         self.read_infos(ConsensusLifetime::KEYS, ConsensusLifetime::read)
     }
 
-    /// Returns the consensus as signed by the authorities, several megabytes of text; `None` if tor
-    /// does not have it. A client has the `microdesc` flavor only, unless
-    /// `FetchUselessDescriptors` is set.
+    /// Returns the consensus as signed by the authorities; `None` if tor does not have it. A client
+    /// has the `microdesc` flavor only, unless `FetchUselessDescriptors` is set.
     ///
-    /// [`relay_statuses`](Self::relay_statuses) returns its entries parsed.
+    /// It is kept as one text of several megabytes, and parsed as it is read.
+    /// [`relay_statuses`](Self::relay_statuses) returns the entries only.
     ///
     /// Sends `GETINFO dir/status-vote/current/consensus`, or `..-microdesc`. Blocks for at most the
     /// [time limit](Self::with_timeout).
     ///
     /// # Errors
     ///
-    /// Those of [`get_info`](Self::get_info).
+    /// Those of [`get_info`](Self::get_info). A malformed entry is an error where it is read.
     ///
     /// # Examples
     ///
@@ -50,14 +52,19 @@ impl Controller {
     /// # let controller = torcon::connect_default()?;
     /// use torcon::names::ConsensusFlavor;
     ///
-    /// if let Some(document) = controller.consensus_document(&ConsensusFlavor::Microdesc)? {
-    ///     std::fs::write("consensus", document)?;
+    /// if let Some(consensus) = controller.consensus(&ConsensusFlavor::Microdesc)? {
+    ///     println!("{} relays", consensus.relays().len());
+    ///     std::fs::write("consensus", consensus.as_bytes())?;
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn consensus_document(&self, flavor: &ConsensusFlavor) -> Result<Option<Vec<u8>>> {
-        let outcome = self.read_info(&flavor.document_key(), |text| Ok(text.to_vec()));
-        none_if_refused(outcome, 551, "Could not open cached consensus")
+    #[doc(alias("consensus_document", "get_consensus"))]
+    pub fn consensus(&self, flavor: &ConsensusFlavor) -> Result<Option<Consensus>> {
+        let outcome = self.text_of(&flavor.document_key());
+        match none_if_refused(outcome, 551, "Could not open cached consensus")? {
+            Some(text) => Ok(Some(Consensus::of(text)?)),
+            None => Ok(None),
+        }
     }
 
     /// Returns the shared random values on which the authorities agreed.

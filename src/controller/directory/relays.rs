@@ -304,7 +304,7 @@ impl Controller {
         Ok(DescriptorList::of(self.text_of(key)?))
     }
 
-    fn text_of(&self, key: &str) -> Result<Text> {
+    pub(in crate::controller) fn text_of(&self, key: &str) -> Result<Text> {
         let (bytes, value) = self.execute(&GetInfo::new([key]))?.into_first_value();
         Ok(Text::within(bytes, value))
     }

@@ -54,14 +54,20 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::descriptor::CertificateType,
     torcon::descriptor::CertifiedKeyType,
     torcon::descriptor::ConnectionDirections,
+    torcon::descriptor::Consensus,
+    torcon::descriptor::ConsensusParam,
+    torcon::descriptor::DirectoryAuthority,
+    torcon::descriptor::DirectorySignature,
     torcon::descriptor::Ed25519Certificate,
     torcon::descriptor::ExitPolicy,
     torcon::descriptor::ExitPolicyRule,
     torcon::descriptor::ExtraInfo,
     torcon::descriptor::IntroductionPoint,
+    torcon::descriptor::KeyCertificate,
     torcon::descriptor::LinkSpecifier,
     torcon::descriptor::MeasurementInterval,
     torcon::descriptor::Microdescriptor,
+    torcon::descriptor::MicrodescriptorDigest,
     torcon::descriptor::NoisyCount,
     torcon::descriptor::OnionAuthClient,
     torcon::descriptor::OnionDescriptor,
@@ -70,11 +76,15 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::descriptor::OnionPowParams,
     torcon::descriptor::OnionSecondLayer,
     torcon::descriptor::OverloadRateLimits,
+    torcon::descriptor::PackageVersion,
     torcon::descriptor::PaddingCounts,
     torcon::descriptor::ProtocolVersions,
     torcon::descriptor::RouterStatus,
     torcon::descriptor::ServerDescriptor,
+    torcon::descriptor::SharedRandomCommit,
+    torcon::descriptor::SharedRandomValue,
     torcon::descriptor::StatisticMap<String>,
+    torcon::descriptor::Vote,
     torcon::event::AddrMapEvent,
     torcon::event::Bootstrap,
     torcon::event::BuildTimeoutSetEvent,
@@ -147,6 +157,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::info::VersionStatus,
     torcon::names::AddressMethod,
     torcon::names::AuthMethod,
+    torcon::names::BandwidthWeight,
     torcon::names::BootstrapTag,
     torcon::names::BridgeDistribution,
     torcon::names::BuildFlag,
@@ -165,6 +176,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::names::ConsensusFlavor,
     torcon::names::CountryCode,
     torcon::names::DescriptorListing,
+    torcon::names::DigestAlgorithm,
     torcon::names::DirDownload,
     torcon::names::DirResponse,
     torcon::names::Fingerprint,
@@ -442,8 +454,9 @@ fn descriptors_are_maps_of_the_values_of_their_methods() {
          \"published\":{\"secs_since_epoch\":2145916800,\"nanos_since_epoch\":0},\
          \"address\":\"127.0.0.1\",\"or_port\":5004,\"dir_port\":null,\"version\":null,\
          \"protocols\":null,\"bandwidth\":56,\"measured_bandwidth\":null,\"is_unmeasured\":false,\
-         \"exit_ports\":\"accept 80\",\"microdescriptor_digest\":null,\
-         \"or_addresses\":[\"127.0.0.1:5004\"],\"flags\":[\"Exit\",\"Fast\"],\
-         \"descriptor_digest\":\"FANtNjdwf/PO5Ex06DjrCVOi690\",\"ed25519_identity\":null}"
+         \"exit_ports\":\"accept 80\",\"or_addresses\":[\"127.0.0.1:5004\"],\
+         \"flags\":[\"Exit\",\"Fast\"],\"microdescriptor_digests\":[],\
+         \"descriptor_digest\":\"FANtNjdwf/PO5Ex06DjrCVOi690\",\"ed25519_identity\":null,\
+         \"microdescriptor_digest\":null}"
     );
 }

@@ -49,8 +49,8 @@ const KEYS: &[(&str, &str)] = &[
         "own_server_descriptor served_descriptors served_descriptors_of \
          server_descriptor_by_digest",
     ),
-    ("dir/status-vote/current/consensus", "consensus_document"),
-    ("dir/status-vote/current/consensus-microdesc", "consensus_document"),
+    ("dir/status-vote/current/consensus", "consensus"),
+    ("dir/status-vote/current/consensus-microdesc", "consensus"),
     ("dir/status/*", "- always empty: what it gave out is gone since tor 0.3.1"),
     ("dormant", "is_dormant"),
     ("downloads/bridge/*", PATTERN),

@@ -186,10 +186,10 @@ fn without_a_consensus_its_queries_return_nothing() {
     let random = controller.shared_random().unwrap();
     assert_eq!((random.current, random.previous), (None, None));
     for flavor in ConsensusFlavor::KNOWN {
-        assert_eq!(controller.consensus_document(flavor).unwrap(), None);
+        assert_eq!(controller.consensus(flavor).unwrap(), None);
     }
     assert_eq!(
-        refusal(controller.consensus_document(&"nope".into())),
+        refusal(controller.consensus(&"nope".into())),
         "tor refused GETINFO: 552 \"Unrecognized key \
          \\\"dir/status-vote/current/consensus-nope\\\"\""
     );

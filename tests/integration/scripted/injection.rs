@@ -162,8 +162,8 @@ fn every_argument_of_every_function_is_checked_and_nothing_is_written() {
         let outcome = controller.address_mappings_from(&MappingOrigin::from(bad)).map(drop);
         check(outcome, "address_mappings_from", "key", problem, bad);
         let flavor = ConsensusFlavor::from(bad);
-        let outcome = controller.consensus_document(&flavor).map(drop);
-        check(outcome, "consensus_document", "key", problem, bad);
+        let outcome = controller.consensus(&flavor).map(drop);
+        check(outcome, "consensus", "key", problem, bad);
         let outcome = controller.consensus_download(&flavor).map(drop);
         check(outcome, "consensus_download", "key", problem, bad);
         let signal = Signal::from(bad);
@@ -214,7 +214,7 @@ fn no_function_with_a_text_argument_is_missing_from_the_tables() {
                           attach_stream authenticate bridge_download cancel_token certificate_download \
                           cancel_token certificate_download_for_key certificate_signing_keys \
                           close_circuit close_circuit_if_unused close_stream command_timeout \
-                          connect connect_first connect_stream cookie_file consensus_document consensus_download \
+                          connect connect_first connect_stream cookie_file consensus consensus_download \
                           country del_onion descriptor_annotations descriptor_download \
                           event_limit execute extra_info fetch_onion_descriptor \
                           fetch_onion_descriptor_from for_each_microdescriptor \

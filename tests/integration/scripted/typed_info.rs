@@ -264,18 +264,16 @@ const CASES: &[Case] = &[
         "20s",
     ),
     (
-        |c| {
-            String::from_utf8(c.consensus_document(&ConsensusFlavor::Ns).unwrap().unwrap()).unwrap()
-        },
+        |c| c.consensus(&ConsensusFlavor::Ns).unwrap().unwrap().to_string(),
         "dir/status-vote/current/consensus",
         &["network-status-version 3|vote-status consensus"],
         "network-status-version 3\nvote-status consensus",
     ),
     (
-        |c| c.consensus_document(&ConsensusFlavor::Microdesc).unwrap().unwrap().len().to_string(),
+        |c| format!("{:?}", c.consensus(&ConsensusFlavor::Microdesc).unwrap().unwrap()),
         "dir/status-vote/current/consensus-microdesc",
-        &["network-status-version 3 microdesc"],
-        "34",
+        &["network-status-version 3 microdesc|vote-status consensus"],
+        "Consensus(microdesc, 56 bytes)",
     ),
     (
         |c| format!("{:?}", c.shared_random().unwrap().previous.map(|value| value[0])),
@@ -509,7 +507,7 @@ const NONE: &[Empty] = &[
         "551 Only relays have descriptors",
     ),
     (
-        |c| c.consensus_document(&ConsensusFlavor::Ns).map(|it| format!("{it:?}")),
+        |c| c.consensus(&ConsensusFlavor::Ns).map(|it| format!("{it:?}")),
         "551 Could not open cached consensus. Make sure FetchUselessDescriptors is set to 1.",
     ),
     (|c| c.own_server_descriptor().map(|it| format!("{it:?}")), "551 Servers unavailable"),

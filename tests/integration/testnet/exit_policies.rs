@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use torcon::descriptor::{ExitPolicy, RouterStatuses};
+use torcon::descriptor::ExitPolicy;
 use torcon::names::ConsensusFlavor;
 use torcon::testnet::PrivateNetwork;
 
@@ -57,8 +57,8 @@ fn a_summary_is_that_of_the_authority() {
     });
     let network = network.launch().unwrap();
     let authority = network.controller("auth0").unwrap();
-    let consensus = authority.consensus_document(&ConsensusFlavor::Ns).unwrap().unwrap();
-    let relays = RouterStatuses::new(consensus);
+    let consensus = authority.consensus(&ConsensusFlavor::Ns).unwrap().unwrap();
+    let relays = consensus.relays();
     assert_eq!(relays.len(), OPTIONS.len() + 1);
     let mut summaries = Vec::new();
     let mut ipv6_summaries = Vec::new();

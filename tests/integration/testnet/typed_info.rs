@@ -182,10 +182,11 @@ fn a_resolved_name_is_remembered_until_a_time() {
 fn the_consensus_of_a_client_has_its_times_its_random_values_and_its_text() {
     let tor = join();
     let controller = tor.controller().unwrap();
-    let document = controller.consensus_document(&ConsensusFlavor::Microdesc).unwrap();
-    let document = String::from_utf8(document.expect("it has one")).unwrap();
-    assert!(document.starts_with("network-status-version 3 microdesc\n"), "{document}");
-    assert_eq!(controller.consensus_document(&ConsensusFlavor::Ns).unwrap(), None);
+    let consensus = controller.consensus(&ConsensusFlavor::Microdesc).unwrap();
+    let consensus = consensus.expect("it has one");
+    assert_eq!(consensus.flavor(), &ConsensusFlavor::Microdesc);
+    assert!(consensus.as_bytes().starts_with(b"network-status-version 3 microdesc\n"));
+    assert_eq!(controller.consensus(&ConsensusFlavor::Ns).unwrap(), None);
     let lifetime = controller.consensus_lifetime().unwrap().expect("it has one");
     assert!(lifetime.valid_after < lifetime.fresh_until);
     assert!(lifetime.fresh_until < lifetime.valid_until);
@@ -221,8 +222,8 @@ fn the_times_of_the_consensus_are_those_of_its_text() {
     eventually(LIMIT, "no new consensus arrives between two queries", || {
         let before = controller.get_info(keys).unwrap();
         let lifetime = controller.consensus_lifetime().unwrap().expect("it has one");
-        let document = controller.consensus_document(&ConsensusFlavor::Microdesc).unwrap();
-        let document = String::from_utf8(document.expect("it has one")).unwrap();
+        let consensus = controller.consensus(&ConsensusFlavor::Microdesc).unwrap();
+        let document = consensus.expect("it has one").to_string();
         let after = controller.get_info(keys).unwrap();
         for (key, value) in &before {
             let name = key.strip_prefix("consensus/").unwrap();
@@ -295,8 +296,10 @@ fn an_authority_serves_the_descriptors_of_all_relays() {
     let annotations = annotations.expect("it has the descriptor");
     assert!(annotations.text().starts_with('@'), "{annotations:?}");
     assert!(annotations.source.is_some(), "{annotations:?}");
-    let document = controller.consensus_document(&ConsensusFlavor::Ns).unwrap();
-    assert!(document.expect("it has one").starts_with(b"network-status-version 3\n"));
+    let consensus = controller.consensus(&ConsensusFlavor::Ns).unwrap().expect("it has one");
+    assert_eq!(consensus.flavor(), &ConsensusFlavor::Ns);
+    let digests = consensus.relays().iter().flatten();
+    assert!(digests.filter_map(|relay| relay.descriptor_digest()).count() > 0, "{consensus}");
 }
 
 #[test]

@@ -1,0 +1,259 @@
+//! The first line of an entry, which is read for each of thousands of relays.
+
+use std::net::Ipv4Addr;
+
+use crate::descriptor::item::{DescriptorItem, Words, base64, take_line};
+use crate::names::{Fingerprint, Nickname};
+
+/// The values of `r NICKNAME IDENTITY [DIGEST] DATE TIME ADDRESS ORPORT DIRPORT`.
+pub(super) struct FirstLine {
+    pub(super) nickname: Nickname,
+    pub(super) identity: Fingerprint,
+    pub(super) address: Ipv4Addr,
+    pub(super) or_port: u16,
+    pub(super) dir_port: u16,
+}
+
+impl FirstLine {
+    /// Reads the first line of a text; the error is what was expected.
+    #[inline]
+    pub(super) fn read(text: &[u8]) -> Result<Self, &'static str> {
+        Self::of(arguments_of_r(text).ok_or("a line that begins with r")?)
+    }
+
+    #[inline]
+    fn of(arguments: &[u8]) -> Result<Self, &'static str> {
+        let mut cursor = Cursor { rest: arguments };
+        let nickname = Nickname::from_bytes(cursor.word()).ok_or("a nickname")?;
+        let identity = cursor.identity().ok_or("an identity")?;
+        // A consensus of microdescriptors has no digest here.
+        let is_date = match cursor.word_of::<27>() {
+            Some(_) => false,
+            None => match cursor.word_of::<10>() {
+                Some(word) => looks_like_date(word),
+                None => looks_like_date(cursor.word()),
+            },
+        };
+        if !is_date && cursor.word_of::<10>().is_none() {
+            cursor.word();
+        }
+        if cursor.word_of::<8>().is_none() {
+            cursor.word();
+        }
+        let address = cursor.address().ok_or("an IPv4 address")?;
+        let or_port = cursor.port().ok_or("a port")?;
+        let dir_port = cursor.port().ok_or("a second port")?;
+        Ok(Self { nickname, identity: Fingerprint::from(identity), address, or_port, dir_port })
+    }
+}
+
+/// Returns whether an `r` line is valid.
+pub(super) fn is_first(item: &DescriptorItem<'_>) -> bool {
+    FirstLine::of(item.arguments_bytes()).is_ok()
+}
+
+#[inline]
+fn arguments_of_r(mut text: &[u8]) -> Option<&[u8]> {
+    take_line(&mut text)?.strip_prefix(b"r ")
+}
+
+pub(super) fn words_of_r(text: &[u8]) -> Option<Words<'_>> {
+    arguments_of_r(text).map(Words::new)
+}
+
+/// Returns whether the word is a date. A digest has 27 characters.
+#[inline]
+pub(super) fn looks_like_date(word: &[u8]) -> bool {
+    word.len() == 10 && word.get(4) == Some(&b'-')
+}
+
+/// Reads the words of a line one after the other, each in the way of its type.
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+#[inline]
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    fn skip_blanks(&mut self) {
+        while let [b' ' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+
+    /// Takes the next word; an empty one at the end.
+    #[inline]
+    fn word(&mut self) -> &'a [u8] {
+        self.skip_blanks();
+        let end = self.rest.iter().position(|byte| is_blank(*byte)).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at_checked(end).unwrap_or_default();
+        self.rest = rest;
+        word
+    }
+
+    /// Takes the next word if it has this length and is not the last, which needs no search for its
+    /// end.
+    #[inline]
+    fn word_of<const LENGTH: usize>(&mut self) -> Option<&'a [u8; LENGTH]> {
+        self.skip_blanks();
+        let (word, rest) = self.rest.split_first_chunk()?;
+        (is_blank(*rest.first()?) && word.iter().all(|byte| !is_blank(*byte))).then_some(())?;
+        self.rest = rest;
+        Some(word)
+    }
+
+    /// Takes 20 bytes in base64, with or without padding.
+    #[inline]
+    fn identity(&mut self) -> Option<[u8; 20]> {
+        self.skip_blanks();
+        if let Some((digits, rest)) = self.rest.split_first_chunk() {
+            if rest.first().is_none_or(|byte| is_blank(*byte)) {
+                self.rest = rest;
+                // A blank is no digit.
+                return decode(digits);
+            }
+        }
+        base64(self.word())
+    }
+
+    /// Takes digits up to the end of the word, at most of the value `max`.
+    #[inline]
+    fn number(&mut self, max: u32) -> Option<u32> {
+        let mut value = 0_u32;
+        let mut rest = self.rest;
+        while let [digit @ b'0'..=b'9', more @ ..] = rest {
+            value = (value * 10 + u32::from(digit - b'0')).min(max + 1);
+            rest = more;
+        }
+        let has_digits = rest.len() < self.rest.len();
+        self.rest = rest;
+        (has_digits && value <= max).then_some(value)
+    }
+
+    #[inline]
+    fn is_at_end_of_word(&self) -> bool {
+        self.rest.first().is_none_or(|byte| is_blank(*byte))
+    }
+
+    #[inline]
+    fn port(&mut self) -> Option<u16> {
+        self.skip_blanks();
+        let port = self.number(u16::MAX.into())?;
+        u16::try_from(port).ok().filter(|_| self.is_at_end_of_word())
+    }
+
+    #[inline]
+    fn address(&mut self) -> Option<Ipv4Addr> {
+        self.skip_blanks();
+        let mut octets = [0; 4];
+        for (position, octet) in octets.iter_mut().enumerate() {
+            if position > 0 {
+                self.rest = self.rest.strip_prefix(b".")?;
+            }
+            // `std` refuses leading zeros too.
+            if matches!(self.rest, [b'0', b'0'..=b'9', ..]) {
+                return None;
+            }
+            *octet = self.number(u8::MAX.into())?.try_into().ok()?;
+        }
+        self.is_at_end_of_word().then(|| Ipv4Addr::from(octets))
+    }
+}
+
+/// Decodes 27 digits. There is no branch before the end, so that the compiler can use vector
+/// instructions.
+#[inline]
+fn decode(digits: &[u8; 27]) -> Option<[u8; 20]> {
+    const BAD: u8 = 0x80;
+    let mut values = [0; 28];
+    let mut all = 0;
+    for (value, digit) in values.iter_mut().zip(digits) {
+        let upper = digit.wrapping_sub(b'A');
+        let lower = digit.wrapping_sub(b'a');
+        let decimal = digit.wrapping_sub(b'0');
+        let mut found = BAD;
+        found = if *digit == b'+' { 62 } else { found };
+        found = if *digit == b'/' { 63 } else { found };
+        found = if decimal < 10 { decimal + 52 } else { found };
+        found = if lower < 26 { lower + 26 } else { found };
+        found = if upper < 26 { upper } else { found };
+        *value = found;
+        all |= found;
+    }
+    let mut bytes = [0; 21];
+    for (bytes, values) in bytes.chunks_exact_mut(3).zip(values.chunks_exact(4)) {
+        if let ([one, two, three], [first, second, third, fourth]) = (bytes, values) {
+            *one = first << 2 | second >> 4;
+            *two = second << 4 | third >> 2;
+            *three = third << 6 | fourth;
+        }
+    }
+    // The last two of the 162 bits are 0.
+    let [bytes @ .., 0] = bytes else { return None };
+    (all < BAD).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use data_encoding::BASE64_NOPAD;
+    use proptest::prelude::proptest;
+
+    use super::{Cursor, FirstLine, decode};
+    use crate::descriptor::item::{base64, number};
+
+    fn identity(word: &str) -> Option<[u8; 20]> {
+        Cursor { rest: word.as_bytes() }.identity()
+    }
+
+    #[test]
+    fn an_identity_has_20_bytes() {
+        let digits = "lpXfw1/+uGEym58asExGOXAgzjE";
+        assert_eq!(identity(digits).unwrap()[..3], [0x96, 0x95, 0xdf]);
+        assert_eq!(identity(&format!("{digits}=")), identity(digits));
+        for word in [
+            "",
+            "lpXfw1",
+            "lpXfw1/+uGEym58asExGOXAgzjF",
+            "lpXfw1/+uGEym58asExGOXAgzj=",
+            "lpXfw1/+uGEym58asExGOXAgz-E",
+            "lpXfw1/+uGEym58 sExGOXAgzjE x",
+        ] {
+            assert_eq!(identity(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn blanks_and_lengths_of_words_do_not_matter() {
+        let line =
+            "r  a\tlpXfw1/+uGEym58asExGOXAgzjE  digest 2038-01-01 0:0 128.31.0.39 9101 0 more";
+        let read = FirstLine::read(line.as_bytes()).unwrap();
+        assert_eq!((read.address.octets(), read.or_port), ([128, 31, 0, 39], 9101));
+        let line = "r a lpXfw1/+uGEym58asExGOXAgzjE= 2038-01-01 00:00:00 128.31.0.39 09101 0\r\n";
+        assert_eq!(FirstLine::read(line.as_bytes()).unwrap().or_port, 9101);
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_decoded_as_elsewhere(bytes: [u8; 20], word in "[A-Za-z0-9+/]{27}|[ -~]{27}") {
+            let digits = BASE64_NOPAD.encode(&bytes);
+            assert_eq!(decode(digits.as_bytes().try_into().unwrap()), Some(bytes));
+            assert_eq!(decode(word.as_bytes().try_into().unwrap()), base64(word.as_bytes()));
+        }
+
+        #[test]
+        fn addresses_and_ports_are_those_of_std(
+            address in "[0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9.]{0,16}|[!-~]{0,9}",
+            port in "[0-9]{1,6}|[!-~]{0,5}|[0-9]{10,12}",
+        ) {
+            let mut cursor = Cursor { rest: address.as_bytes() };
+            assert_eq!(cursor.address(), address.parse::<Ipv4Addr>().ok());
+            assert_eq!(Cursor { rest: port.as_bytes() }.port(), number(port.as_bytes()));
+        }
+    }
+}
