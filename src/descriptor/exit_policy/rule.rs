@@ -57,7 +57,6 @@ pub enum AddressPattern {
     /// `private`: the networks that tor calls private, such as `10.0.0.0/8`.
     Private,
     /// An address or a network.
-    #[non_exhaustive]
     Network {
         /// An address of the network.
         address: IpAddr,

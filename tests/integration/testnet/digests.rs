@@ -1,7 +1,8 @@
 use std::fs;
 
 use torcon::descriptor::{
-    DescriptorIndex, DescriptorList, ExtraInfo, Microdescriptors, RouterStatuses, ServerDescriptors,
+    DescriptorIndex, DescriptorList, ExtraInfo, Microdescriptors, RouterStatuses, ServerDescriptor,
+    ServerDescriptors,
 };
 
 use super::{join, shared_network};
@@ -34,24 +35,31 @@ fn every_relay_of_the_consensus_finds_its_documents_by_their_digests() {
     let documents = DescriptorList::<ExtraInfo>::new(cached("cached-extrainfo"));
     let documents = DescriptorIndex::new(&documents);
     let files = ServerDescriptors::new(cached("cached-descriptors"));
-    for list in [files, controller.server_descriptors().unwrap()] {
-        let descriptors = DescriptorIndex::new(&list);
-        for relay in statuses.iter().map(Result::unwrap) {
-            let descriptor = descriptors.of(&relay).unwrap();
-            assert_eq!(descriptor.fingerprint(), Some(relay.identity()));
-            let digest = descriptor.digest().unwrap();
-            let named = controller.server_descriptor_by_digest(digest).unwrap().unwrap();
-            assert_eq!(named.digest(), Some(digest));
-            // The line `extra-info-digest` has two digests.
-            let document = documents.of(descriptor).unwrap();
-            assert_eq!(document.fingerprint(), relay.identity());
-            let sha256 = descriptor.extra_info_sha256();
-            assert!(sha256.is_some());
-            assert_eq!(document.digest_sha256(), sha256);
-            let digest = document.digest().unwrap();
-            let named = controller.extra_info(digest).unwrap().unwrap();
-            assert_eq!((named.digest(), named.digest_sha256()), (Some(digest), sha256));
+    let in_files = DescriptorIndex::new(&files);
+    let in_reply = DescriptorIndex::new(&controller.server_descriptors().unwrap());
+    for relay in statuses.iter().map(Result::unwrap) {
+        let descriptor = in_files.of(&relay).unwrap_or_else(|| panic!("{relay:?} {files:?}"));
+        assert_eq!(descriptor.fingerprint(), Some(relay.identity()));
+        // The line `extra-info-digest` has two digests.
+        let document = documents.of(descriptor).unwrap();
+        assert_eq!(document.fingerprint(), relay.identity());
+        let sha256 = descriptor.extra_info_sha256();
+        assert!(sha256.is_some());
+        assert_eq!(document.digest_sha256(), sha256);
+        let is_of_relay =
+            |other: &&ServerDescriptor| other.fingerprint() == descriptor.fingerprint();
+        let reported = in_reply.iter().find(is_of_relay).unwrap();
+        if in_reply.of(&relay).is_none() {
+            // The relay has published another one since the vote.
+            assert!(reported.published() > descriptor.published(), "{descriptor} {reported}");
+            continue;
         }
+        let digest = descriptor.digest().unwrap();
+        let named = controller.server_descriptor_by_digest(digest).unwrap().unwrap();
+        assert_eq!((named.digest(), reported.digest()), (Some(digest), Some(digest)));
+        let digest = document.digest().unwrap();
+        let named = controller.extra_info(digest).unwrap().unwrap();
+        assert_eq!((named.digest(), named.digest_sha256()), (Some(digest), sha256));
     }
 }
 
