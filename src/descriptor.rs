@@ -14,7 +14,9 @@
 //!
 //! Other documents name a document by its digest; a [`DescriptorIndex`] finds it.
 //!
-//! This module does not verify signatures: tor has verified them.
+//! Parsing verifies no signature. What a tor returned over its control port needs none: that tor has
+//! verified it. Documents from files and from other sources are verified by methods `verify` (Cargo
+//! feature `verify`); each says what its success means.
 //!
 //! # Examples
 //!
@@ -55,6 +57,8 @@ mod rule;
 mod serialize;
 mod server_descriptor;
 mod text;
+#[cfg(feature = "verify")]
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -127,3 +131,5 @@ pub use self::router_status::MicrodescriptorDigest;
 pub use self::router_status::RouterStatus;
 pub use self::server_descriptor::{AdvertisedBandwidth, ServerDescriptor};
 pub(crate) use self::text::Text;
+#[cfg(feature = "verify")]
+pub use self::verify::{ConsensusSigners, RelayIdentity, public_authorities};

@@ -26,6 +26,8 @@ mod supervisor;
 #[cfg(feature = "testnet")]
 mod testnet;
 mod timeout;
+#[cfg(feature = "verify")]
+mod verify;
 
 #[doc(alias = "AuthenticationFailure")]
 pub use auth::AuthError;
@@ -98,6 +100,8 @@ pub use testnet::{TestnetError, TestnetProblem, TestnetStep};
 #[doc(alias = "CircuitBuildTimedOutError")]
 pub use timeout::Timeout;
 pub use timeout::Wait;
+#[cfg(feature = "verify")]
+pub use verify::{RefusedSignature, VerifyError, VerifyProblem};
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -195,6 +199,9 @@ pub enum Error {
     /// Needs the Cargo feature `testnet`.
     #[cfg(feature = "testnet")]
     Testnet(TestnetError),
+    /// The signatures of a directory document were not verified. Needs the Cargo feature `verify`.
+    #[cfg(feature = "verify")]
+    Verify(VerifyError),
 }
 
 impl Error {
@@ -298,6 +305,8 @@ areas! {
     InvalidInput(InvalidInput),
     #[cfg(feature = "testnet")]
     Testnet(TestnetError),
+    #[cfg(feature = "verify")]
+    Verify(VerifyError),
 }
 
 impl Error {

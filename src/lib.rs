@@ -146,6 +146,9 @@
 //! `testkit`, off by default: a fake control port that answers as a unit test says. It needs nothing
 //! else.
 //!
+//! `verify`, off by default: signatures of [directory documents](descriptor) from files. It needs the
+//! crates `ed25519-dalek` and `num-bigint`.
+//!
 //! # Versions
 //!
 //! torcon is tested with tor 0.4.8.14, 0.4.9.11 and 0.4.9.15. It should work with every tor that

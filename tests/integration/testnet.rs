@@ -38,6 +38,8 @@ mod relays;
 pub(crate) mod retry;
 /// The network that all tests of a program share.
 mod shared;
+/// Signatures of documents.
+mod signatures;
 /// The state of a tor, compared with the replies of that tor.
 mod state;
 /// The typed answers of `GETINFO` from tors that have a network.

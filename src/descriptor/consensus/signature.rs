@@ -34,7 +34,7 @@ pub struct DirectorySignature {
 
 impl DirectorySignature {
     /// Reads `directory-signature [ALGORITHM] IDENTITY DIGEST` and the object.
-    pub(super) fn read(item: &DescriptorItem<'_>) -> Option<Self> {
+    pub(in crate::descriptor) fn read(item: &DescriptorItem<'_>) -> Option<Self> {
         let mut words = item.words();
         let first = words.next()?;
         let (algorithm, identity) = match Fingerprint::from_hex(first) {

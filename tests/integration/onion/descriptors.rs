@@ -167,6 +167,7 @@ fn a_descriptor_belongs_to_the_blinded_key_of_one_time_period() {
     let periods = (number - 1..=number + 1).map(|number| TimePeriod::new(number, 720));
     let found: Vec<_> = periods.filter(|it| descriptor.belongs_to(&address, *it)).collect();
     assert_eq!(found.len(), 1, "{found:?}");
+    descriptor.verify(&address, found[0], SystemTime::now()).unwrap();
     assert!(!descriptor.belongs_to(&key(63).address(), found[0]));
     assert!(!descriptor.belongs_to(&address, TimePeriod::at(SystemTime::now())));
 }
