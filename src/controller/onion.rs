@@ -8,6 +8,7 @@ use crate::command::{
     AddOnion, AddedOnion, DelOnion, HsFetch, HsPost, OnionClientAuthAdd, OnionClientAuthAdded,
     OnionClientAuthRemove, OnionClientAuthRemoved, OnionClientAuthView, OnionClientCredential,
 };
+use crate::descriptor::OnionDescriptor;
 use crate::error::{Error, InvalidInput, ProtocolError, Result};
 use crate::names::{ClientAuthKey, OnionAddress, TorFeature};
 
@@ -116,8 +117,8 @@ impl Controller {
         self.read_addresses("onions/detached")
     }
 
-    /// Returns the descriptor of a service of this tor, whose address may be text; `None` if there is no such service, or tor
-    /// has not made its descriptor yet.
+    /// Returns the descriptor of a service of this tor, whose address may be text; `None` if there is
+    /// no such service, or tor has not made its descriptor yet.
     ///
     /// # Examples
     ///
@@ -125,12 +126,12 @@ impl Controller {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
     /// if let Some(descriptor) = controller.hs_service_descriptor(service)? {
-    ///     println!("{descriptor}");
+    ///     println!("{descriptor:?}");
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc = sends!("GETINFO hs/service/desc/id/address")]
-    pub fn hs_service_descriptor<A>(&self, service: A) -> Result<Option<String>>
+    pub fn hs_service_descriptor<A>(&self, service: A) -> Result<Option<OnionDescriptor>>
     where
         A: TryInto<OnionAddress>,
         Error: From<A::Error>,
@@ -148,12 +149,12 @@ impl Controller {
     /// let controller = torcon::connect("127.0.0.1:9051")?;
     /// let service = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion";
     /// if let Some(descriptor) = controller.hs_client_descriptor(service)? {
-    ///     println!("{descriptor}");
+    ///     println!("{descriptor:?}");
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
     #[doc = sends!("GETINFO hs/client/desc/id/address")]
-    pub fn hs_client_descriptor<A>(&self, service: A) -> Result<Option<String>>
+    pub fn hs_client_descriptor<A>(&self, service: A) -> Result<Option<OnionDescriptor>>
     where
         A: TryInto<OnionAddress>,
         Error: From<A::Error>,
@@ -322,9 +323,14 @@ impl Controller {
         self.execute(&OnionClientAuthView::new())
     }
 
-    fn read_descriptor(&self, cache: &str, service: OnionAddress) -> Result<Option<String>> {
+    fn read_descriptor(
+        &self,
+        cache: &str,
+        service: OnionAddress,
+    ) -> Result<Option<OnionDescriptor>> {
         let key = format!("hs/{cache}/desc/id/{}", service.service_id());
-        none_if_refused(self.get_info_one(&key), 551, "Not found in cache")
+        let descriptor = self.read_info(&key, |text| OnionDescriptor::parse(text));
+        none_if_refused(descriptor, 551, "Not found in cache")
     }
 
     fn read_addresses(&self, key: &str) -> Result<Vec<OnionAddress>> {

@@ -73,6 +73,9 @@ pub struct OnionDescriptor {
     hsdir: Option<RelaySpec>,
 }
 
+const EXPECTED_CERTIFICATE: &str =
+    "descriptor-signing-key-cert and an Ed25519 certificate with its signing key";
+
 /// The lines that have methods.
 const RULES: &[Rule] = &[
     Rule::once(b"hs-descriptor", "hs-descriptor VERSION", |item| {
@@ -81,11 +84,9 @@ const RULES: &[Rule] = &[
     Rule::once(b"descriptor-lifetime", "descriptor-lifetime MINUTES", |item| {
         first_number::<u64>(item).is_some()
     }),
-    Rule::once(
-        b"descriptor-signing-key-cert",
-        "descriptor-signing-key-cert and an Ed25519 certificate",
-        |item| certificate(item).is_some(),
-    ),
+    Rule::once(b"descriptor-signing-key-cert", EXPECTED_CERTIFICATE, |item| {
+        certificate(item).is_some_and(|it| it.signing_key().is_some())
+    }),
     Rule::once(b"revision-counter", "revision-counter NUMBER", |item| {
         first_number::<u64>(item).is_some()
     }),
@@ -151,6 +152,21 @@ impl OnionDescriptor {
     /// assert_eq!(descriptor.revision(), Some(2_651_362_741));
     /// assert!(descriptor.check().is_err(), "it is cut");
     /// # Ok::<(), torcon::error::ProtocolError>(())
+    /// ```
+    ///
+    /// Every descriptor that tor downloads:
+    ///
+    /// ```no_run
+    /// use torcon::descriptor::OnionDescriptor;
+    /// use torcon::{Event, EventKind};
+    ///
+    /// let controller = torcon::connect("127.0.0.1:9051")?;
+    /// for event in &controller.events([EventKind::HsDescContent])? {
+    ///     let Event::HsDescContent(event) = event else { continue };
+    ///     let Some(text) = event.descriptor() else { continue };
+    ///     println!("{:?}", OnionDescriptor::parse(text.as_bytes())?);
+    /// }
+    /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
         Self::read(Text::new(text.into()))

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::encryption::{Cookie, Credentials, Layer, decrypt_cookie, is_signed};
 use super::second_layer::OnionSecondLayer;
-use super::{OnionDescriptor, message};
+use super::{EXPECTED_CERTIFICATE, OnionDescriptor, message};
 use crate::descriptor::item::{DescriptorItem, Items, base64, has_lines};
 use crate::descriptor::rule::{self, Rule, missing};
 use crate::descriptor::text::Text;
@@ -278,10 +278,8 @@ impl OnionDescriptor {
             let reading = "the descriptor of an onion service";
             failed(Problem::Syntax(missing(reading, keyword, expected, self.text.as_bytes())))
         };
-        let blinded_key = self.blinded_key().ok_or_else(|| {
-            let expected = "descriptor-signing-key-cert and the certificate of a blinded key";
-            syntax(b"descriptor-signing-key-cert", expected)
-        })?;
+        let certificate = || syntax(b"descriptor-signing-key-cert", EXPECTED_CERTIFICATE);
+        let blinded_key = self.blinded_key().ok_or_else(certificate)?;
         let revision = self.revision();
         let revision =
             revision.ok_or_else(|| syntax(b"revision-counter", "revision-counter NUMBER"))?;

@@ -173,7 +173,21 @@ impl OnionAddress {
 mod tests {
     use std::time::{Duration, SystemTime};
 
+    use data_encoding::HEXLOWER;
+
     use super::TimePeriod;
+    use crate::names::OnionAddress;
+
+    #[test]
+    fn the_blinded_key_is_that_of_a_published_descriptor() {
+        // A descriptor of August 2017, which the tests of Stem contain.
+        let service = "sltib6sxkuxh2scmtuvd5w2g7pahnzkovefxpo4e4ptnkzl5kkq5h2ad";
+        let service: OnionAddress = service.parse().unwrap();
+        let key = |number| HEXLOWER.encode(&service.blinded_key(TimePeriod::new(number, 1440)));
+        let expected = "548697defd6777a7f33be03a61b0670831e7bf9e943d053ce4cc2c93c959836f";
+        assert_eq!(key(17391), expected);
+        assert_ne!(key(17392), expected);
+    }
 
     #[test]
     fn a_time_period_begins_at_noon() {

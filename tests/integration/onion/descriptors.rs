@@ -133,8 +133,7 @@ fn the_introduction_points_of_a_descriptor_are_those_of_the_services_circuits() 
 
     // tor may replace an introduction point between the two queries.
     eventually(LIMIT, "both have the same introduction points", || {
-        let text = server.hs_service_descriptor(address).unwrap().expect("it is published");
-        let own = OnionDescriptor::parse(text).unwrap();
+        let own = server.hs_service_descriptor(address).unwrap().expect("it is published");
         let layer = own.decrypt(&address, None).unwrap();
         let points = set(layer.introduction_points().filter_map(|point| point.fingerprint()));
         points.len() == 3 && points.is_subset(&introduction_circuits(server, address))
@@ -238,8 +237,8 @@ fn the_descriptor_of_a_single_onion_service_says_so() {
     check(&descriptor, &layer);
     assert!(layer.is_single_onion_service());
     eventually(LIMIT, "both have the same introduction points", || {
-        let text = server.hs_service_descriptor(address).unwrap().expect("it is published");
-        let layer = OnionDescriptor::parse(text).unwrap().decrypt(&address, None).unwrap();
+        let own = server.hs_service_descriptor(address).unwrap().expect("it is published");
+        let layer = own.decrypt(&address, None).unwrap();
         let points = set(layer.introduction_points().filter_map(|point| point.fingerprint()));
         !points.is_empty() && points.is_subset(&introduction_circuits(server, address))
     });

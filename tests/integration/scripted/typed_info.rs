@@ -386,13 +386,13 @@ const CASES: &[Case] = &[
         "GeoIpData { ipv4: true, ipv6: false }",
     ),
     (
-        |c| c.hs_client_descriptor(service()).unwrap().unwrap(),
+        |c| c.hs_client_descriptor(service()).unwrap().unwrap().to_string(),
         "hs/client/desc/id/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd",
         &["hs-descriptor 3|descriptor-lifetime 180"],
         "hs-descriptor 3\ndescriptor-lifetime 180",
     ),
     (
-        |c| c.hs_service_descriptor(service()).unwrap().unwrap(),
+        |c| c.hs_service_descriptor(service()).unwrap().unwrap().to_string(),
         "hs/service/desc/id/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd",
         &["hs-descriptor 3|descriptor-lifetime 180"],
         "hs-descriptor 3\ndescriptor-lifetime 180",
@@ -467,6 +467,11 @@ const EMPTY: &[Empty] = &[
         |c| c.bridge_download(one()).map(|_| String::new()),
         "cannot read downloads/bridge/1111111111111111111111111111111111111111: expected \
          the time of the next attempt, got \"\"",
+    ),
+    (
+        |c| c.hs_client_descriptor(service()).map(|_| String::new()),
+        "cannot read the descriptor of an onion service: expected a line hs-descriptor with a \
+         version, got \"\"",
     ),
     (|c| c.config_defaults().map(|map| map.len().to_string()), "0"),
     (|c| c.consensus_lifetime().map(|lifetime| format!("{lifetime:?}")), "None"),

@@ -294,3 +294,28 @@ fn layers_that_are_cut_or_changed_anywhere_are_read_without_a_panic() {
         read(&first, first.decrypt(Some(&client(1))).ok().as_ref());
     }
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn layers_are_serialized_with_keys_in_base64() {
+    let layer = second_layer(SECOND);
+    let value = serde_json::to_value(layer.first_layer()).unwrap();
+    assert_eq!(value["auth_clients"][0]["id"], "JNil86N07AA");
+    assert_eq!(
+        (&value["auth_type"], &value["needs_client_auth"]),
+        (&"x25519".into(), &false.into())
+    );
+    let value = serde_json::to_value(&layer).unwrap();
+    assert_eq!(value["flow_control"]["versions"]["end"], 2);
+    assert_eq!(value["pow_params"][0]["seed"], "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+    let point = &value["introduction_points"][0];
+    assert_eq!(point["link_specifiers"][0]["Ipv4"], "1.2.3.4:9001");
+    assert_eq!(point["fingerprint"], "43".repeat(20));
+    let id = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    assert_eq!(
+        (&point["ed25519_identity"], &point["link_specifiers"][3]["Ed25519Id"]),
+        (&id.into(), &id.into())
+    );
+    let value = serde_json::to_value(recorded()).unwrap();
+    assert_eq!((&value["version"], &value["id"]), (&3.into(), &value["blinded_key"]));
+}
