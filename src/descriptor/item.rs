@@ -81,11 +81,13 @@ impl<'a> DescriptorItem<'a> {
         self.line
     }
 
-    /// Returns whether the object has no last line.
+    /// Returns whether the object has no last line, or one with another label than the first.
     pub(super) fn has_open_object(&self) -> bool {
-        self.object.is_some_and(|object| {
+        self.object.is_some_and(|mut object| {
             let last = memrchr(b'\n', object).map_or(0, |end| end + 1);
-            !object.get(last..).unwrap_or_default().starts_with(b"-----END ")
+            let last = object.get(last..).and_then(|line| line.strip_prefix(b"-----END "));
+            let first = take_line(&mut object).and_then(|line| line.strip_prefix(b"-----BEGIN "));
+            last.is_none() || first != last
         })
     }
 
@@ -192,7 +194,7 @@ macro_rules! has_rules {
 }
 pub(super) use has_rules;
 
-/// An iterator over the items of a text. Skips empty lines.
+/// An iterator over the items of a text. Skips empty lines and lines of blanks.
 #[derive(Clone, Debug)]
 pub(super) struct Items<'a> {
     rest: &'a [u8],
@@ -240,21 +242,36 @@ impl<'a> Iterator for Items<'a> {
     type Item = DescriptorItem<'a>;
 
     fn next(&mut self) -> Option<DescriptorItem<'a>> {
+        // As in tor, blanks before a keyword mean nothing.
         let line = loop {
-            match take_line(&mut self.rest)? {
+            match without_blanks(take_line(&mut self.rest)?) {
                 b"" => {}
                 line => break line,
             }
         };
-        let words = line.strip_prefix(b"opt ").unwrap_or(line);
+        let words = match line.strip_prefix(b"opt") {
+            Some(rest @ [b' ' | b'\t', ..]) => without_blanks(rest),
+            _ => line,
+        };
         let (keyword, arguments) = match memchr2(b' ', b'\t', words) {
             Some(blank) => {
                 (words.get(..blank).unwrap_or_default(), words.get(blank + 1..).unwrap_or_default())
             }
             None => (words, &b""[..]),
         };
-        Some(DescriptorItem { line, keyword, arguments, object: self.take_object() })
+        // An annotation has no object, so that it cannot hide lines.
+        let object = if line.starts_with(b"@") { None } else { self.take_object() };
+        Some(DescriptorItem { line, keyword, arguments, object })
     }
+}
+
+/// Removes blanks from the start of a line.
+#[inline]
+fn without_blanks(mut line: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = line {
+        line = rest;
+    }
+    line
 }
 
 /// Removes the next line from a text, and returns it without its line end.

@@ -435,3 +435,28 @@ fn the_word_opt_is_no_keyword_and_a_tab_separates_words() {
     assert!(descriptor.ntor_onion_key().is_some());
     assert_eq!(descriptor.check(), Ok(()));
 }
+
+#[test]
+fn blanks_before_a_keyword_mean_nothing() {
+    let text = "onion-key\n \topt \t ntor-onion-key 3iig6fReA1hj5lAPMBZlKPqGTejqoqgBd2SjpJtWQSQ\n \t\n\r\n\
+                 optional\nopt\nopt \n";
+    let descriptor = Microdescriptor::parse(text).unwrap();
+    assert!(descriptor.ntor_onion_key().is_some());
+    let unknown: Vec<_> = descriptor.unrecognized().map(|item| item.to_string()).collect();
+    assert_eq!(unknown, ["optional", "opt", ""]);
+}
+
+#[test]
+fn no_object_hides_lines_from_the_check() {
+    let check = |text: String| Microdescriptor::parse(text).unwrap().check();
+    for (hidden, line) in [
+        ("new\n-----BEGIN A-----\np accept 1-65535\n-----END B-----\n", 1),
+        ("new\n-----BEGIN A-----\np accept 1-65535\n-----END A----\n", 1),
+        ("@new\n-----BEGIN A-----\np accept x\n-----END A-----\n", 3),
+    ] {
+        let (first, rest) = MICRODESCRIPTOR.split_once("ntor-").unwrap();
+        let before = first.lines().count();
+        let error = check(format!("{first}{hidden}ntor-{rest}")).unwrap_err();
+        assert_eq!(error.line(), Some(before + line), "{hidden}");
+    }
+}

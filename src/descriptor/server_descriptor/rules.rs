@@ -46,9 +46,12 @@ pub(super) const RULES: &[Rule] = &[
         |item| extra_info_digests(item).is_some(),
     ),
     Rule::optional(b"caches-extra-info", "caches-extra-info", any),
-    Rule::optional(b"onion-key", "onion-key and an object RSA PUBLIC KEY", |item| {
-        object(item, RSA_KEY).is_some()
-    }),
+    Rule::once_if(
+        b"onion-key-crosscert",
+        b"onion-key",
+        "onion-key and an object RSA PUBLIC KEY",
+        |item| object(item, RSA_KEY).is_some(),
+    ),
     Rule::once_unless(
         b"router-digest",
         b"signing-key",
@@ -58,7 +61,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule::optional(b"onion-key-crosscert", "onion-key-crosscert and an object CROSSCERT", |item| {
         object(item, CROSSCERT).is_some()
     }),
-    Rule::optional(
+    Rule::once_if(
+        b"identity-ed25519",
         b"ntor-onion-key-crosscert",
         "ntor-onion-key-crosscert 0|1 and an object ED25519 CERT of type 10",
         |item| ntor_crosscert(item).is_some(),
@@ -79,7 +83,12 @@ pub(super) const RULES: &[Rule] = &[
     Rule::optional(b"bridge-distribution-request", "bridge-distribution-request METHOD", |item| {
         bridge_distribution(item).is_some()
     }),
-    Rule::optional(b"ntor-onion-key", "ntor-onion-key KEY in base64", |item| key(item).is_some()),
+    Rule::once_if(
+        b"ntor-onion-key-crosscert",
+        b"ntor-onion-key",
+        "ntor-onion-key KEY in base64",
+        |item| key(item).is_some(),
+    ),
     Rule::repeated_unless(b"reject", b"accept", "accept ADDRESSES:PORTS", is_exit_rule),
     Rule::repeated(b"reject", "reject ADDRESSES:PORTS", is_exit_rule),
     Rule::optional(b"ipv6-policy", "ipv6-policy accept|reject PORTS", |item| {

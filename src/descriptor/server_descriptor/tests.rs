@@ -213,7 +213,7 @@ fn the_version_and_the_operating_system_are_parts_of_the_platform() {
 fn the_check_names_each_wrong_line() {
     for (text, from, to, line, expected) in [
         (FAMILY, "AQQAB5", "AQUAB5", 2, "identity-ed25519 and an object ED25519 CERT of type 4"),
-        (FAMILY, "ED25519 CERT", "ED25519 CERTS", 2, "identity-ed25519 and an object"),
+        (FAMILY, "ED25519 CERT", "ED25519 CERTS", 2, "an object with its last line"),
         (FAMILY, "master-key-ed25519 XU/", "master-key-ed25519 ", 8, "master-key-ed25519 KEY"),
         (FAMILY, "Conflux=1", "Conflux", 10, "proto NAME=VERSIONS .."),
         (FAMILY, "2026-11-26", "2026-11-31", 11, "published YYYY-MM-DD HH:MM:SS"),
@@ -226,12 +226,12 @@ fn the_check_names_each_wrong_line() {
         (FAMILY, "crosscert 1", "crosscert 2", 35, "ntor-onion-key-crosscert 0|1"),
         (FAMILY, "AQoAB5", "AQwAB5", 35, "ntor-onion-key-crosscert 0|1"),
         (FAMILY, "family $0", "family $X", 41, "family RELAY .."),
-        (FAMILY, "FAMILY CERT", "ED25519 CERT", 43, "family-cert and an object FAMILY CERT"),
+        (FAMILY, "FAMILY CERT", "ED25519 CERT", 43, "an object with its last line"),
         (FAMILY, "ntor-onion-key r", "ntor-onion-key ", 50, "ntor-onion-key KEY in base64"),
         (FAMILY, "accept *:*", "accept 80", 51, "accept ADDRESSES:PORTS"),
         (FAMILY, "ipv6-policy accept 1", "ipv6-policy accept *:1", 52, "ipv6-policy accept|reject"),
         (FAMILY, "sig-ed25519 E", "sig-ed25519 ", 54, "router-sig-ed25519 SIGNATURE"),
-        (FAMILY, "BEGIN SIGN", "BEGIN SIGIL", 55, "router-signature and an object SIGNATURE"),
+        (FAMILY, "BEGIN SIGN", "BEGIN SIGIL", 55, "an object with its last line"),
         (FAMILY, "uptime 0", "uptime 0\nuptime 1", 14, "one line with this keyword"),
         (FAMILY, "uptime 0", "router relay1 127.0.0.1 36347 0 0", 13, "one line with this"),
         (FAMILY, "router-signature", "new\nrouter-signature", 56, "the end of the document"),

@@ -53,13 +53,26 @@ fn lists_of_descriptors_are_parsed_in_linear_time() {
         Shape::Repeated { start: "router a 127.0.0.1 1 0 0\n", unit: "accept *:*\n" },
         Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nfingerprint ", unit: "A " },
         Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nfamily ", unit: "a " },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\n", unit: "family-cert\n" },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nprotocols Link ", unit: "1 " },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nproto ", unit: "A=1 " },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nplatform Tor ", unit: " on" },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\n", unit: "opt " },
+        Shape::Repeated { start: "router a 127.0.0.1 1 0 0\nonion-key\n", unit: "-----BEGIN \n" },
+        Shape::Repeated {
+            start: "router a 127.0.0.1 1 0 0\nx\n",
+            unit: "-----BEGIN \n-----END \n",
+        },
     ];
     let shapes = [&descriptors[..], LINES].concat();
     check("server descriptors", Reach::Short, &shapes, |text| {
         for descriptor in ServerDescriptors::new(text).iter().flatten() {
             let _ = (descriptor.family().count(), descriptor.exit_policy());
             let _ = (descriptor.annotations().count(), descriptor.unrecognized().count());
-            let _ = descriptor.fingerprint();
+            let _ = (descriptor.fingerprint(), descriptor.check().is_ok());
+            let _ = (descriptor.family_ids().count(), descriptor.link_protocols().count());
+            let _ = (descriptor.protocols(), descriptor.operating_system().is_some());
+            let _ = (descriptor.onion_key().is_some(), descriptor.read_history());
         }
     });
 }
