@@ -14,9 +14,9 @@
 //!
 //! Other documents name a document by its digest; a [`DescriptorIndex`] finds it.
 //!
-//! Parsing verifies no signature. What a tor returned over its control port needs none: that tor has
-//! verified it. Documents from files and from other sources are verified by methods `verify` (Cargo
-//! feature `verify`); each says what its success means.
+//! Parsing verifies no signature. A document that a tor returned over its control port needs none: that
+//! tor has verified it. Methods `verify` (Cargo feature `verify`) verify documents of files and of other
+//! sources; each says what its success means.
 //!
 //! # Examples
 //!

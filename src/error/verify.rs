@@ -18,7 +18,7 @@ use crate::names::{Fingerprint, printable};
 ///
 /// let descriptor = ServerDescriptor::parse("router moria1 128.31.0.39 9201 0 9231\n")?;
 /// let error = descriptor.verify(SystemTime::now()).unwrap_err();
-/// assert!(matches!(error.problem(), VerifyProblem::Missing { item: "router-signature" }));
+/// assert!(matches!(error.problem(), VerifyProblem::Missing { item: "signing-key" }));
 /// # Ok::<(), torcon::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
