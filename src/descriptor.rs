@@ -124,7 +124,7 @@ pub use self::onion::{LinkSpecifier, OnionFlowControl, OnionPowParams};
 pub use self::protocols::ProtocolVersions;
 #[doc(alias = "parse_file")]
 pub use self::reader::DescriptorReader;
-pub use self::reader::{AnyDescriptor, DescriptorEntry};
+pub use self::reader::{AnyDescriptor, BridgeStatusHeader, DescriptorEntry};
 #[doc(alias = "microdescriptor_hashes")]
 pub use self::router_status::MicrodescriptorDigest;
 #[doc(alias = "Router")]

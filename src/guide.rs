@@ -12,6 +12,7 @@
 //! | [HTTP](http) | an HTTP client over Tor, and over one circuit |
 //! | [HTTP server](http_server) | an HTTP server behind an onion address |
 //! | [Paths](paths) | chosen relays, exit scanning, attachers |
+//! | [Directory](directory) | relays, consensus, descriptors, statistics; files of tor and CollecTor |
 //! | [Monitoring](monitoring) | traffic, circuits, the log, health |
 //! | [Testing](testing) | tests of your program without the internet |
 //! | [Ending](ending) | Ctrl-C, exit, and what is left behind |
@@ -38,6 +39,7 @@ pages! {
     http
     http_server
     paths
+    directory
     monitoring
     testing
     ending

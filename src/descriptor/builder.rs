@@ -19,7 +19,7 @@ impl<D: Descriptor> DescriptorBuilder<D> {
     }
 
     fn kind() -> Option<Kind> {
-        Kind::of_first_word(D::FIRST.strip_prefix(b"\n").unwrap_or(D::FIRST))
+        Kind::of_document(D::FIRST.strip_prefix(b"\n").unwrap_or(D::FIRST))
     }
 
     /// Adds a line. Returns the entry that ends before it or with it, if one does.

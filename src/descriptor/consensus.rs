@@ -168,12 +168,8 @@ impl Consensus {
     ///
     /// [`ProtocolError`] with the [number](ProtocolError::line) of the first wrong line.
     pub fn check(&self) -> Result<(), ProtocolError> {
-        let document = &self.document;
-        document.check(READING, HEADER, document.header())?;
-        for authority in self.sections_of_authorities() {
-            document.check(READING, authority::IN_CONSENSUS, authority.as_bytes())?;
-        }
-        document.check_relays(READING, |relay| match self.flavor() {
+        self.check_header()?;
+        self.document.check_relays(READING, |relay| match self.flavor() {
             ConsensusFlavor::Ns if relay.descriptor_digest().is_none() => {
                 Some("an r line with a digest")
             }
@@ -182,7 +178,22 @@ impl Consensus {
             }
             _ => None,
         })?;
-        document.check(READING, FOOTER, document.footer())
+        self.check_footer()
+    }
+
+    /// Checks the lines before the entries.
+    pub(super) fn check_header(&self) -> Result<(), ProtocolError> {
+        let document = &self.document;
+        document.check(READING, HEADER, document.header())?;
+        for authority in self.sections_of_authorities() {
+            document.check(READING, authority::IN_CONSENSUS, authority.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Checks the lines after the entries.
+    pub(super) fn check_footer(&self) -> Result<(), ProtocolError> {
+        self.document.check(READING, FOOTER, self.document.footer())
     }
 }
 

@@ -91,9 +91,31 @@ impl<'a> DescriptorItem<'a> {
         })
     }
 
+    /// Returns whether the object contains lines that belong to no object, since its own last line is
+    /// damaged.
+    pub(super) fn has_mixed_object(&self) -> bool {
+        self.object.is_some_and(|object| !is_whole(object))
+    }
+
     pub(super) fn words(&self) -> Words<'a> {
         Words { rest: self.arguments }
     }
+}
+
+/// Returns whether an object begins and ends with the same label, with base64 between.
+fn is_whole(mut object: &[u8]) -> bool {
+    let Some(begin) = take_line(&mut object) else { return false };
+    let label = begin.strip_prefix(b"-----BEGIN ");
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+    while let Some(line) = take_line(&mut object) {
+        if let Some(end) = line.strip_prefix(b"-----END ") {
+            return Some(end) == label && end.ends_with(b"-----");
+        }
+        if !line.iter().all(is_digit) {
+            return false;
+        }
+    }
+    false
 }
 
 impl fmt::Debug for DescriptorItem<'_> {

@@ -1,6 +1,7 @@
 //! Documents of files, one at a time.
 
 mod any;
+mod bridge_status;
 mod format;
 mod kind;
 mod lines;
@@ -18,21 +19,25 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter};
 
 pub use self::any::AnyDescriptor;
+pub use self::bridge_status::BridgeStatusHeader;
 pub(super) use self::kind::Kind;
 use self::lines::{Lines, Step};
 use self::splitter::{Entry, Position};
 pub(super) use self::splitter::{Part, RawLine, Splitter};
-use super::extra_info::ExtraInfo;
 use super::list::sealed::Read;
-use super::microdescriptor::Microdescriptor;
-use super::router_status::RouterStatus;
-use super::server_descriptor::ServerDescriptor;
 use super::text::Text;
+use super::{
+    Consensus, ExtraInfo, KeyCertificate, Microdescriptor, OnionDescriptor, RouterStatus,
+    ServerDescriptor, Vote,
+};
 use crate::error::{ProtocolError, ReadError, ReadProblem};
 
 /// The limit of a document or entry, unless the program sets one. tor's directories accept at most
 /// 50,000 bytes of a relay.
 const LIMIT: usize = 1 << 20;
+
+/// The limit of a whole consensus or vote, which have about 4 MB and 8 MB.
+const WHOLE_LIMIT: usize = 64 << 20;
 
 /// The length at which no line is cut.
 const WORD: usize = 100;
@@ -72,13 +77,13 @@ mod sealed {
 
 /// Lets a reader yield documents of one kind.
 macro_rules! entries {
-    ($($document:ident,)*) => {
+    ($($document:ident: $kind:ident,)*) => {
         $(
             impl DescriptorEntry for $document {}
 
             impl sealed::FromEntry for $document {
                 #[expect(private_interfaces, reason = "the trait is sealed")]
-                const KIND: Option<Kind> = Some(Kind::$document);
+                const KIND: Option<Kind> = Some(Kind::$kind);
 
                 #[expect(private_interfaces, reason = "the trait is sealed")]
                 fn from_entry(
@@ -86,7 +91,7 @@ macro_rules! entries {
                     text: Text,
                     check: bool,
                 ) -> Option<Result<Self, ProtocolError>> {
-                    (kind == Kind::$document).then(|| {
+                    (kind == Kind::$kind).then(|| {
                         let document = <Self as Read>::read(text)?;
                         if check {
                             document.check()?;
@@ -100,10 +105,14 @@ macro_rules! entries {
 }
 
 entries! {
-    ServerDescriptor,
-    ExtraInfo,
-    Microdescriptor,
-    RouterStatus,
+    ServerDescriptor: ServerDescriptor,
+    ExtraInfo: ExtraInfo,
+    Microdescriptor: Microdescriptor,
+    RouterStatus: RouterStatus,
+    Consensus: NetworkStatus,
+    Vote: NetworkStatus,
+    KeyCertificate: KeyCertificate,
+    OnionDescriptor: OnionDescriptor,
 }
 
 /// Reads documents from a file, one at a time.
@@ -117,17 +126,23 @@ entries! {
 /// | [`ExtraInfo`] | `cached-extrainfo`, `cached-extrainfo.new` | `extra-info`, `bridge-extra-info` |
 /// | [`Microdescriptor`] | `cached-microdescs`, `cached-microdescs.new` | `microdescriptor` |
 /// | [`RouterStatus`] | `cached-consensus`, `cached-microdesc-consensus`, `v3-status-votes` | `network-status-consensus-3`, `network-status-microdesc-consensus-3`, `network-status-vote-3`, `bridge-network-status` |
+/// | [`Consensus`] | `cached-consensus`, `cached-microdesc-consensus` | `network-status-consensus-3`, `network-status-microdesc-consensus-3` |
+/// | [`Vote`] | `v3-status-votes` | `network-status-vote-3` |
+/// | [`KeyCertificate`] | `cached-certs` | `dir-key-certificate-3` |
+/// | [`OnionDescriptor`] | | `hidden-service-descriptor-3` |
 /// | [`AnyDescriptor`] | all of them | all of them |
 ///
-/// `AnyDescriptor` recognizes documents by their first lines. Annotations (`@type`, `@source`,
+/// A `Consensus` or `Vote` is read whole; the other two types that read these files, `RouterStatus` and
+/// `AnyDescriptor`, hold one entry. `AnyDescriptor` recognizes documents by their first lines. Annotations (`@type`, `@source`,
 /// `@downloaded-at`, `@last-listed`) belong to the document behind them. Line ends may be LF or CR LF,
 /// and the last line needs none if it ends a document.
 ///
 /// # Memory
 ///
-/// The reader holds one document, or one entry of a consensus: no more than about twice the
-/// [limit](Self::with_limit), which is 1 MiB unless it is changed, whatever the length of the file and
-/// of its lines. A document that is longer is an error and is skipped.
+/// The reader holds one document, or one entry of a consensus, whatever the length of the file and of
+/// its lines: no more than about twice the [limit](Self::with_limit), which is 1 MiB unless it is
+/// changed, and 64 MiB for `Consensus` and `Vote`. A document that is longer is an error and is
+/// skipped.
 ///
 /// # Broken documents
 ///
@@ -162,6 +177,8 @@ pub struct DescriptorReader<D, R> {
     splitter: Splitter,
     checks: bool,
     progress: Progress,
+    /// The header of the network status whose entries are read as [`AnyDescriptor`].
+    header: Vec<u8>,
     /// Where the last document begins.
     last: Position,
     document_type: Option<Arc<str>>,
@@ -195,9 +212,11 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
     /// ```
     #[must_use]
     pub fn new(input: R) -> Self {
+        let limit = if D::KIND == Some(Kind::NetworkStatus) { WHOLE_LIMIT } else { LIMIT };
         Self {
             lines: Lines::new(input),
-            splitter: Splitter::new(D::KIND, LIMIT),
+            splitter: Splitter::new(D::KIND, limit),
+            header: Vec::new(),
             checks: true,
             progress: Progress::Start,
             last: Position::START,
@@ -207,7 +226,8 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
         }
     }
 
-    /// Sets the maximum length of a document or entry, in bytes. It is 1 MiB at first.
+    /// Sets the maximum length of a document or entry, in bytes. It is 64 MiB for a whole [`Consensus`]
+    /// or [`Vote`], and 1 MiB for all else, unless it is changed.
     #[must_use]
     pub fn with_limit(mut self, bytes: usize) -> Self {
         self.splitter.set_limit(bytes);
@@ -282,48 +302,72 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
 
     /// Returns the document of an entry, or `None` if it is not for this reader.
     fn read(&mut self, entry: Entry) -> Option<Result<D, ReadError>> {
-        let Entry { kind, text, start, document_type } = entry;
+        let Entry { kind, mut text, start, document_type } = entry;
+        // A footer is read behind its header, so that it has all methods of the whole document.
+        let mut header_length = 0;
+        if D::KIND.is_none() && kind == Kind::Header {
+            self.header.clone_from(&text);
+        } else if D::KIND.is_none() && kind == Kind::Footer {
+            header_length = self.header.len();
+            let footer = std::mem::replace(&mut text, std::mem::take(&mut self.header));
+            text.extend_from_slice(&footer);
+        }
         let text = Text::new(text);
-        let outcome = D::from_entry(kind, text.clone(), self.checks);
-        let Some(outcome) = outcome else {
-            let is_part = D::KIND.is_none_or(Kind::is_network_status) && kind.is_network_status();
-            let name = if kind.is_network_status() { Kind::Header.name() } else { kind.name() };
-            if is_part || self.other.replace(name) == Some(name) {
-                return None;
-            }
-            let problem = ReadProblem::OtherKind { found: name };
-            return Some(Err(ReadError::new(start.offset, start.line, start.line, problem)));
+        let Some(outcome) = D::from_entry(kind, text.clone(), self.checks) else {
+            return self.pass_over(kind, start).map(Err);
         };
         self.other = None;
         self.last = start;
         self.document_type = document_type;
+        let (header, own) = text.as_bytes().split_at_checked(header_length).unwrap_or_default();
+        let header_lines = memchr_iter(b'\n', header).count();
         let checked = outcome.and_then(|document| match self.checks {
-            true => check_nul(kind, text.as_bytes()).map(|()| document),
+            true => check_nul(kind, header_lines, own).map(|()| document),
             false => Ok(document),
         });
-        Some(checked.map_err(|error| malformed(start, text.as_bytes(), &error)))
+        Some(checked.map_err(|error| {
+            // The lines of the text count from the header.
+            let missing =
+                || own.split(|byte| *byte == b'\n').take_while(|line| is_annotation(line));
+            let line = match error.line() {
+                Some(line) => line.saturating_sub(header_lines).max(1),
+                None => missing().count() + 1,
+            };
+            malformed(start, line, &error)
+        }))
+    }
+
+    /// Returns an error for the first of adjacent documents that are not for this reader.
+    fn pass_over(&mut self, kind: Kind, start: Position) -> Option<ReadError> {
+        if D::KIND == Some(Kind::RouterStatus) && kind.is_network_status() {
+            return None;
+        }
+        let found = if kind.is_network_status() { Kind::Header.name() } else { kind.name() };
+        if self.other.replace(found) == Some(found) {
+            return None;
+        }
+        let problem = ReadProblem::OtherKind { found };
+        Some(ReadError::new(start.offset, start.line, start.line, problem))
     }
 }
 
-/// Refuses text with NUL bytes, as tor does.
-fn check_nul(kind: Kind, text: &[u8]) -> Result<(), ProtocolError> {
+fn is_annotation(line: &[u8]) -> bool {
+    line.first() == Some(&b'@')
+}
+
+/// Refuses text with NUL bytes, as tor does. `before` is the number of lines before the text.
+fn check_nul(kind: Kind, before: usize, text: &[u8]) -> Result<(), ProtocolError> {
     let Some(at) = memchr(0, text) else {
         return Ok(());
     };
-    let (before, found) = text.split_at_checked(at).unwrap_or_default();
-    let line = memchr_iter(b'\n', before).count() + 1;
+    let (lines, found) = text.split_at_checked(at).unwrap_or_default();
+    let line = before + memchr_iter(b'\n', lines).count() + 1;
     let found = found.split(|byte| *byte == b'\n').next().unwrap_or_default();
     Err(ProtocolError::in_line(kind.name(), line, "a line without NUL bytes", found))
 }
 
-/// Returns the number of the first line that is not an annotation, from 1.
-fn first_line(text: &[u8]) -> usize {
-    text.split(|byte| *byte == b'\n').take_while(|line| line.first() == Some(&b'@')).count() + 1
-}
-
-/// Returns the error of a document that begins at `start`.
-fn malformed(start: Position, text: &[u8], error: &ProtocolError) -> ReadError {
-    let line = error.line().unwrap_or_else(|| first_line(text));
+/// Returns the error of a line of a document that begins at `start`.
+fn malformed(start: Position, line: usize, error: &ProtocolError) -> ReadError {
     let number = start.line.saturating_add(u64::try_from(line).unwrap_or(u64::MAX)) - 1;
     let error = match error.line() {
         Some(_) => error.at_line(usize::try_from(number).unwrap_or(usize::MAX)),

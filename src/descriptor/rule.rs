@@ -217,6 +217,9 @@ fn check_items(
                 Place::Last => followers = 0,
             }
         }
+        if item.has_mixed_object() {
+            return Err(wrong(&item, "an object in base64 with its last line"));
+        }
     }
     let has =
         |keyword| rules.iter().zip(&seen).any(|(rule, seen)| *seen && rule.keyword == keyword);

@@ -2,9 +2,9 @@
 //! and keys are in base64, as in the documents; signatures are left out.
 
 use super::{
-    AddressPattern, Consensus, DirectoryAuthority, Ed25519Certificate, ExitPolicy, ExitPolicyRule,
-    ExtraInfo, KeyCertificate, Microdescriptor, OnionDescriptor, ProtocolVersions, RouterStatus,
-    ServerDescriptor, StatisticMap, Vote,
+    AddressPattern, BridgeStatusHeader, Consensus, DirectoryAuthority, Ed25519Certificate,
+    ExitPolicy, ExitPolicyRule, ExtraInfo, KeyCertificate, Microdescriptor, OnionDescriptor,
+    ProtocolVersions, RouterStatus, ServerDescriptor, StatisticMap, Vote,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
 use crate::names::{CountryCode, DirDownload, DirResponse, IpVersion, PaddingCount};
@@ -165,4 +165,8 @@ impl serde::Serialize for super::ConsensusParam {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
     }
+}
+
+serialize_methods! {
+    BridgeStatusHeader { published fingerprint [] () }
 }

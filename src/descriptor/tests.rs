@@ -1,5 +1,7 @@
 //! Descriptors as tor 0.4.9.11 sent them, on clients and relays of private networks.
 
+mod damage;
+
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 

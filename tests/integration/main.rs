@@ -44,6 +44,9 @@ mod error_text;
 /// Parsers of long texts: time that grows with the length, not faster.
 mod linear;
 
+/// Large files of descriptors: memory.
+mod descriptor_files;
+
 /// Calls that a token cancels.
 mod cancel;
 

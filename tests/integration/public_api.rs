@@ -105,6 +105,7 @@ promises! { CLONED, check_cloned, every_cloned_type:
     torcon::descriptor::AddressPattern,
     torcon::descriptor::AdvertisedBandwidth,
     torcon::descriptor::AnyDescriptor,
+    torcon::descriptor::BridgeStatusHeader,
     torcon::descriptor::BandwidthHistory,
     torcon::descriptor::BridgeTransport,
     torcon::descriptor::CertificateExtension<'static>,

@@ -44,8 +44,10 @@ impl Document {
         let entries = find(footer, b"\nr ");
         let authorities = find(entries, b"\ndir-source ");
         let status = Items::new(before(authorities)).find_keyword(b"vote-status");
-        if status.is_none_or(|item| item.arguments_bytes() != vote_status.0) {
-            return Err(wrong(vote_status.1));
+        match status {
+            Some(item) if item.arguments_bytes() == vote_status.0 => {}
+            Some(item) => return Err(rule::wrong_line(reading, vote_status.1, bytes, item.line())),
+            None => return Err(wrong(vote_status.1)),
         }
         let relays = RouterStatuses::of_section(text.part(entries..footer));
         Ok(Self { text, flavor, relays, authorities, entries, footer })

@@ -185,6 +185,13 @@ impl Vote {
     ///
     /// [`ProtocolError`] with the [number](ProtocolError::line) of the first wrong line.
     pub fn check(&self) -> Result<(), ProtocolError> {
+        self.check_header()?;
+        self.document.check_relays(READING, |_| None)?;
+        self.check_footer()
+    }
+
+    /// Checks the lines before the entries.
+    pub(in crate::descriptor) fn check_header(&self) -> Result<(), ProtocolError> {
         let document = &self.document;
         document.check(READING, HEADER, document.header())?;
         let section = document.authorities();
@@ -192,9 +199,12 @@ impl Vote {
         let end = memmem::find(section, KeyCertificate::FIRST).map_or(section.len(), |at| at + 1);
         let (authority, certificate) = section.split_at_checked(end).unwrap_or((section, b""));
         document.check(READING, AUTHORITY, authority)?;
-        document.check(READING, key_certificate::RULES, certificate)?;
-        document.check_relays(READING, |_| None)?;
-        document.check(READING, FOOTER, document.footer())
+        document.check(READING, key_certificate::RULES, certificate)
+    }
+
+    /// Checks the lines after the entries.
+    pub(in crate::descriptor) fn check_footer(&self) -> Result<(), ProtocolError> {
+        self.document.check(READING, FOOTER, self.document.footer())
     }
 }
 

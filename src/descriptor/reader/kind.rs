@@ -8,6 +8,8 @@ pub(in crate::descriptor) enum Kind {
     Microdescriptor,
     KeyCertificate,
     OnionDescriptor,
+    /// A whole consensus or vote.
+    NetworkStatus,
     /// The lines of a consensus, vote or bridge status before its entries.
     Header,
     /// An entry of a consensus, vote or bridge status.
@@ -38,7 +40,7 @@ const DIRECTORY_SIGNATURE: LastLine =
 
 impl Kind {
     /// Returns the kind that can begin with a line that has this first word.
-    pub(in crate::descriptor) fn of_first_word(word: &[u8]) -> Option<Self> {
+    pub(super) fn of_first_word(word: &[u8]) -> Option<Self> {
         Some(match word {
             b"router" => Self::ServerDescriptor,
             b"extra-info" => Self::ExtraInfo,
@@ -53,6 +55,14 @@ impl Kind {
         })
     }
 
+    /// Returns the kind of whole documents that begin with a line that has this first word.
+    pub(in crate::descriptor) fn of_document(word: &[u8]) -> Option<Self> {
+        match Self::of_first_word(word)? {
+            Self::Header => Some(Self::NetworkStatus),
+            kind => Some(kind),
+        }
+    }
+
     /// Returns the lines with which a complete document of this kind can end; none if the end is not
     /// marked.
     pub(super) fn last_lines(self) -> &'static [LastLine] {
@@ -60,7 +70,7 @@ impl Kind {
             Self::ServerDescriptor | Self::ExtraInfo => &[SIGNATURE, DIGEST],
             Self::KeyCertificate => &[CERTIFICATION],
             Self::OnionDescriptor => &[ONION_SIGNATURE],
-            Self::Footer => &[DIRECTORY_SIGNATURE],
+            Self::NetworkStatus | Self::Footer => &[DIRECTORY_SIGNATURE],
             Self::Microdescriptor | Self::Header | Self::RouterStatus => &[],
         }
     }
@@ -75,7 +85,7 @@ impl Kind {
             Self::ServerDescriptor | Self::ExtraInfo => "router-signature or router-digest",
             Self::KeyCertificate => "dir-key-certification",
             Self::OnionDescriptor => "signature",
-            Self::Header | Self::Footer => "directory-signature",
+            Self::NetworkStatus | Self::Header | Self::Footer => "directory-signature",
             Self::Microdescriptor | Self::RouterStatus => "the end of its last line",
         }
     }
@@ -88,14 +98,14 @@ impl Kind {
             Self::Microdescriptor => "a microdescriptor",
             Self::KeyCertificate => "a key certificate",
             Self::OnionDescriptor => "a descriptor of an onion service",
-            Self::Header | Self::Footer => "a network status",
+            Self::NetworkStatus | Self::Header | Self::Footer => "a network status",
             Self::RouterStatus => "a router status",
         }
     }
 
     /// Returns whether this is a part of a consensus, vote or bridge status.
     pub(super) fn is_network_status(self) -> bool {
-        matches!(self, Self::Header | Self::RouterStatus | Self::Footer)
+        matches!(self, Self::NetworkStatus | Self::Header | Self::RouterStatus | Self::Footer)
     }
 
     /// Returns whether documents of a type, as `@type` annotations name it, are supported.

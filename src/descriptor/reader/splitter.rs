@@ -84,6 +84,8 @@ enum Last {
 #[derive(Debug)]
 pub(in crate::descriptor) struct Splitter {
     limit: usize,
+    /// Whether a consensus or vote is one entry.
+    is_whole: bool,
     /// Whether a document without the line that marks its end is a problem.
     needs_end: bool,
     state: State,
@@ -107,6 +109,7 @@ impl Splitter {
     pub(in crate::descriptor) fn new(kind: Option<Kind>, limit: usize) -> Self {
         Self {
             limit,
+            is_whole: kind == Some(Kind::NetworkStatus),
             needs_end: true,
             state: State::Between,
             entry: Vec::new(),
@@ -225,7 +228,11 @@ impl Splitter {
     /// Returns the kind of the entry that begins with a line, if one does.
     fn kind_of_first_line(&self, line: &[u8]) -> Option<Kind> {
         let word = first_word(line);
-        let kind = Kind::of_first_word(word)?;
+        let kind = match Kind::of_first_word(word)? {
+            Kind::Header if self.is_whole && word != b"published" => Kind::NetworkStatus,
+            kind if self.is_whole && kind.is_network_status() => return None,
+            kind => kind,
+        };
         let current = match self.state {
             State::Entry(kind) => Some(kind),
             State::Lost => self.before,
@@ -237,7 +244,7 @@ impl Splitter {
         let begins = match kind {
             Kind::ServerDescriptor | Kind::ExtraInfo | Kind::OnionDescriptor => true,
             // A vote contains the certificate of its authority.
-            Kind::KeyCertificate => current != Some(Kind::Header),
+            Kind::KeyCertificate => !matches!(current, Some(Kind::Header | Kind::NetworkStatus)),
             Kind::Microdescriptor => is_free || current == Some(Kind::Microdescriptor),
             Kind::RouterStatus => is_free || is_within(Kind::is_network_status),
             Kind::Footer => {
@@ -246,7 +253,7 @@ impl Splitter {
             Kind::Header if word == b"published" => {
                 is_free || (current == Some(Kind::RouterStatus) && self.unsigned.is_none())
             }
-            Kind::Header => true,
+            Kind::Header | Kind::NetworkStatus => true,
         };
         begins.then_some(kind)
     }

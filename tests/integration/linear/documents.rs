@@ -1,8 +1,10 @@
 //! Descriptors, exit policies, names and other texts outside of the control protocol.
 
+use std::collections::BTreeSet;
+
 use torcon::descriptor::{
-    DescriptorIndex, DescriptorList, ExitPolicy, ExtraInfo, Microdescriptors, RouterStatuses,
-    ServerDescriptors,
+    AnyDescriptor, DescriptorIndex, DescriptorList, DescriptorReader, ExitPolicy, ExtraInfo,
+    Microdescriptors, RouterStatuses, ServerDescriptors,
 };
 use torcon::event::Bootstrap;
 use torcon::names::{OnionAddress, RelaySpec, StreamReason, Target, TorVersion};
@@ -143,4 +145,64 @@ fn texts_of_one_value_are_parsed_in_linear_time() {
     check("bootstrap phase", Reach::Short, FIELDS, |text| {
         let _ = format!("NOTICE BOOTSTRAP PROGRESS=1 {text}").parse::<Bootstrap>();
     });
+}
+
+#[test]
+fn files_of_documents_are_read_in_linear_time() {
+    let shapes = [
+        Shape::of("@a\n"),
+        Shape::of("onion-key\n"),
+        Shape::of("@a\nonion-key\n"),
+        Shape::of("router a 127.0.0.1 1 0 0\n"),
+        Shape::of("network-status-version 3\n"),
+        Shape::of(ROUTER),
+        Shape::of("router-signature\n-----BEGIN X-----\n"),
+        Shape::of("published\nr a\n"),
+        Shape::Repeated { start: "network-status-version 3\n", unit: "directory-signature\n" },
+        Shape::Repeated { start: "network-status-version 3\n", unit: ROUTER },
+        Shape::Repeated { start: "onion-key\n", unit: "a 127.0.0.1:1\n" },
+        Shape::Repeated { start: "onion-key\n-----BEGIN X-----\n", unit: "AAAA\n" },
+        Shape::of("\0"),
+        Shape::of("\r\n"),
+    ];
+    let shapes = [&shapes[..], LINES].concat();
+    check("files", Reach::Short, &shapes, |text| {
+        let limited = DescriptorReader::<AnyDescriptor, _>::new(text.as_bytes()).with_limit(1000);
+        let whole = DescriptorReader::<AnyDescriptor, _>::new(text.as_bytes());
+        assert!(limited.count() + whole.count() <= 2 * text.len());
+    });
+}
+
+/// A valid document of each kind that can have many lines.
+const DOCUMENTS: &[&str] = &[
+    include_str!("../../../src/descriptor/tests/server.txt"),
+    include_str!("../../../src/descriptor/tests/damage/extra-info.txt"),
+    include_str!("../../../src/descriptor/tests/damage/microdescriptor.txt"),
+    include_str!("../../../src/descriptor/tests/damage/key-certificate.txt"),
+    include_str!("../../../src/descriptor/tests/damage/onion.txt"),
+    include_str!("../../../src/descriptor/tests/damage/consensus.txt"),
+    include_str!("../../../src/descriptor/tests/damage/vote.txt"),
+];
+
+#[test]
+fn documents_with_many_lines_of_each_keyword_are_checked_in_linear_time() {
+    for document in DOCUMENTS {
+        let first = document.lines().find(|line| !line.starts_with('@')).unwrap_or_default();
+        let mut keywords = BTreeSet::new();
+        let mut shapes = Vec::new();
+        for line in document.split_inclusive('\n') {
+            let keyword = line.split([' ', '\n']).next().unwrap_or_default();
+            // Lines of objects have no small letters in front.
+            let is_keyword =
+                keyword.chars().all(|c| c.is_ascii_lowercase() || "-0123456789".contains(c));
+            if is_keyword && !first.starts_with(keyword) && keywords.insert(keyword) {
+                let start = document.find(line).and_then(|at| document.get(..at));
+                shapes.push(Shape::Repeated { start: start.unwrap_or_default(), unit: line });
+            }
+        }
+        check(first, Reach::Short, &shapes, |text| {
+            let reader = DescriptorReader::<AnyDescriptor, _>::new(text.as_bytes());
+            assert!(reader.count() > 0);
+        });
+    }
 }

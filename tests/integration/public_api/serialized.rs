@@ -49,6 +49,7 @@ serialized! { SERIALIZED, check_serialized, serialized:
     torcon::descriptor::AddressPattern,
     torcon::descriptor::AdvertisedBandwidth,
     torcon::descriptor::AnyDescriptor,
+    torcon::descriptor::BridgeStatusHeader,
     torcon::descriptor::BandwidthHistory,
     torcon::descriptor::BridgeTransport,
     torcon::descriptor::CertificateType,
