@@ -1,7 +1,7 @@
-//! Directory documents: router statuses, microdescriptors, server descriptors, extra-info documents,
-//! descriptors of onion services, and exit policies.
+//! Directory documents: consensuses, votes, key certificates, router statuses, microdescriptors, server
+//! descriptors, extra-info documents, descriptors of onion services, and exit policies.
 //!
-//! A [`RouterStatus`] is the entry of a relay in the consensus, in the form of `GETINFO ns/id/..` and
+//! A [`Consensus`] lists the relays. A [`RouterStatus`] is the entry of one of them, in the form of `GETINFO ns/id/..` and
 //! of the events `NS` and `NEWCONSENSUS`, whose [body](crate::event::NsEvent::body) is the text of a
 //! [`RouterStatuses`]. A [`Microdescriptor`] contains the keys that a client needs, a
 //! [`ServerDescriptor`] everything that a relay publishes about itself, an [`ExtraInfo`] its
@@ -10,9 +10,10 @@
 //! All of them are parsed lazily: the entries of a [`DescriptorList`] share one text, an entry is a
 //! range of it, and a line is parsed by the method that returns it. Splitting a text of thousands of
 //! entries takes milliseconds. Unknown lines are kept ([`DescriptorItem`]), and a line with a syntax
-//! error counts as absent. Only an entry with an invalid first line is an error.
+//! error counts as absent; the methods `check` find it. Only an entry with an invalid first line is an
+//! error.
 //!
-//! Other documents name a document by its digest; a [`DescriptorIndex`] finds it.
+//! A [`DescriptorReader`] reads documents from files, one at a time. Other documents name a document by its digest; a [`DescriptorIndex`] finds it.
 //!
 //! Parsing verifies no signature. A document that a tor returned over its control port needs none: that
 //! tor has verified it. Methods `verify` (Cargo feature `verify`) verify documents of files and of other

@@ -38,6 +38,7 @@
 //! | put something behind an onion address | [`OnionEndpoint`], [`OnionListener`] |
 //! | visit an onion service with client authorization | [`Controller::add_onion_client_auth`] |
 //! | survive the end of tor | [`Supervisor`] |
+//! | read the consensus, descriptors of relays and their statistics | [`guide::directory`], [`descriptor`], [`Controller::consensus`], [`descriptor::DescriptorReader`] for files |
 //! | test a program without the internet | `testkit` (a fake control port) and `testnet` (a private network), Cargo features |
 //! | send a command that has no method | [`Controller::command`], [`command`] |
 //!
