@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64_NOPAD;
-use torcon::descriptor::{RouterStatus, RouterStatuses};
+use torcon::descriptor::{Consensus, RouterStatus, RouterStatuses};
 
 use crate::support::race::Race;
 use crate::support::raw::Raw;
@@ -70,12 +70,43 @@ pub(crate) fn run() {
     })
     .run(&format!("{RELAYS} relays in {length} bytes, unix socket, replay"));
 
+    compare_consensus(&text);
     let found = measure(&text, |list| assert_eq!(list.len(), RELAYS));
     let read = measure(&text, read_all);
     let verdict = if read.0 <= GOAL { "reached" } else { "MISSED" };
     println!("\n{RELAYS} entries in {} bytes", text.len());
     println!("  found: {:.2?}, at best {:.2?}", found.0, found.1);
     println!("  found and read: {:.2?}, at best {:.2?}   goal {GOAL:?}: {verdict}", read.0, read.1);
+}
+
+/// Compares reading a whole consensus in memory with a search for its lines.
+fn compare_consensus(entries: &str) {
+    const GOAL: f64 = 2.0;
+    let text =
+        format!("network-status-version 3\nvote-status consensus\n{entries}directory-footer\n");
+    let mut ratios: Vec<f64> = (0..COUNT)
+        .map(|_| {
+            let begin = Instant::now();
+            let mut rest = black_box(text.as_bytes());
+            while let Some(end) = memchr::memchr(b'\n', rest) {
+                black_box(&rest[..end]);
+                rest = &rest[end + 1..];
+            }
+            let lines = begin.elapsed();
+            let copy = text.clone();
+            let begin = Instant::now();
+            let consensus = Consensus::parse(copy).unwrap();
+            for relay in consensus.relays() {
+                black_box(relay.unwrap());
+            }
+            begin.elapsed().as_secs_f64() / lines.as_secs_f64()
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let ratio = ratios[COUNT / 2];
+    let verdict = if ratio <= GOAL { "reached" } else { "MISSED" };
+    println!("\na consensus of {RELAYS} relays in {} bytes, in memory", text.len());
+    println!("  every entry read, by every line found: {ratio:.2}   goal {GOAL:.2}: {verdict}");
 }
 
 /// Returns the median and the best time of splitting the text and of `work`.

@@ -12,6 +12,8 @@ mod vote;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::{BufRead, Read as _};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use memchr::memmem;
@@ -31,7 +33,7 @@ use super::protocols::ProtocolVersions;
 use super::router_status::RouterStatus;
 use super::rule::{Rule, any};
 use super::text::Text;
-use crate::error::ProtocolError;
+use crate::error::{ProtocolError, ReadError, ReadProblem};
 use crate::names::{BandwidthWeight, ConsensusFlavor, Fingerprint, RelayFlag, TorVersion};
 
 /// A consensus of the directory authorities: all relays, and the parameters of the network.
@@ -61,6 +63,9 @@ pub struct Consensus {
 }
 
 const READING: &str = "a consensus";
+
+/// The limit of a consensus that is read from an input, in bytes.
+const LIMIT: usize = 64 << 20;
 
 const HEADER: &[Rule] = header_rules![
     Rule::once(b"vote-status", "vote-status consensus", |item| {
@@ -104,6 +109,38 @@ impl Consensus {
     /// `vote-status consensus`.
     pub fn parse(text: impl Into<Vec<u8>>) -> Result<Self, ProtocolError> {
         Self::read(Text::new(text.into()))
+    }
+
+    /// Reads a consensus to the end of the input, such as a file, which has at most 64 MiB; that of
+    /// the public network has about 3 MB.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the input fails, is longer, or is not a [consensus](Self::parse).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use std::io::BufReader;
+    ///
+    /// let file = BufReader::new(File::open("/var/lib/tor/cached-consensus")?);
+    /// let consensus = torcon::descriptor::Consensus::from_reader(file)?;
+    /// println!("{} relays", consensus.relays().len());
+    /// # Ok::<(), torcon::Error>(())
+    /// ```
+    pub fn from_reader(input: impl BufRead) -> Result<Self, ReadError> {
+        let failed = |problem| ReadError::new(0, 1, 1, problem);
+        let mut text = Vec::new();
+        let limit = u64::try_from(LIMIT).unwrap_or(u64::MAX).saturating_add(1);
+        if let Err(error) = input.take(limit).read_to_end(&mut text) {
+            return Err(failed(ReadProblem::Io(Arc::new(error))));
+        }
+        if text.len() > LIMIT {
+            return Err(failed(ReadProblem::TooLong { limit: LIMIT }));
+        }
+        text.shrink_to_fit();
+        Self::parse(text).map_err(|error| failed(ReadProblem::Malformed(error)))
     }
 
     pub(crate) fn of(text: Text) -> Result<Self, ProtocolError> {

@@ -40,11 +40,7 @@ use crate::wire::timestamp::read_time;
 #[derive(Clone, PartialEq, Eq)]
 pub struct RouterStatus {
     text: Text,
-    nickname: Nickname,
-    identity: Fingerprint,
-    address: Ipv4Addr,
-    or_port: u16,
-    dir_port: u16,
+    first: FirstLine,
 }
 
 /// The digest of a microdescriptor, and the consensus methods by which a vote's relay has it.
@@ -104,9 +100,7 @@ impl Read for RouterStatus {
     #[inline]
     fn read(text: Text) -> Result<Self, ProtocolError> {
         match FirstLine::read(text.as_bytes()) {
-            Ok(FirstLine { nickname, identity, address, or_port, dir_port }) => {
-                Ok(Self { text, nickname, identity, address, or_port, dir_port })
-            }
+            Ok(first) => Ok(Self { text, first }),
             Err(expected) => Err(ProtocolError::new("a router status", expected, text.as_bytes())),
         }
     }
@@ -140,14 +134,14 @@ impl RouterStatus {
     /// Returns the nickname, which is not unique.
     #[must_use]
     pub fn nickname(&self) -> Nickname {
-        self.nickname
+        self.first.nickname
     }
 
     /// Returns the fingerprint of the relay.
     #[doc(alias = "fingerprint")]
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
-        self.identity
+        self.first.identity
     }
 
     /// Returns the digest of the descriptor, if the entry has one.
@@ -177,19 +171,19 @@ impl RouterStatus {
     /// Returns the IPv4 address.
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
-        self.address
+        self.first.address
     }
 
     /// Returns the OR port.
     #[must_use]
     pub fn or_port(&self) -> u16 {
-        self.or_port
+        self.first.or_port
     }
 
     /// Returns the directory port, if any.
     #[must_use]
     pub fn dir_port(&self) -> Option<u16> {
-        Some(self.dir_port).filter(|port| *port != 0)
+        Some(self.first.dir_port).filter(|port| *port != 0)
     }
 
     /// Returns the OR addresses: the IPv4 address with the OR port, then those of `a` lines, mostly
@@ -207,7 +201,7 @@ impl RouterStatus {
     /// ```
     pub fn or_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let more = Items::new(self.text.as_bytes()).addresses(b"a");
-        std::iter::once(SocketAddr::from((self.address, self.or_port))).chain(more)
+        std::iter::once(SocketAddr::from((self.first.address, self.first.or_port))).chain(more)
     }
 
     /// Returns the flags, in order.
@@ -460,18 +454,18 @@ fn is_digest(item: &DescriptorItem<'_>) -> bool {
 
 impl From<&RouterStatus> for RelaySpec {
     fn from(relay: &RouterStatus) -> Self {
-        Self::from(relay.identity)
+        Self::from(relay.first.identity)
     }
 }
 
 impl From<RouterStatus> for RelaySpec {
     fn from(relay: RouterStatus) -> Self {
-        Self::from(relay.identity)
+        Self::from(relay.first.identity)
     }
 }
 
 impl fmt::Debug for RouterStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RouterStatus({} {})", self.nickname, self.identity)
+        write!(f, "RouterStatus({} {})", self.first.nickname, self.first.identity)
     }
 }

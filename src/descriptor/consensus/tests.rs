@@ -306,6 +306,19 @@ fn a_document_of_another_kind_is_an_error() {
 }
 
 #[test]
+fn a_consensus_is_read_from_an_input() {
+    assert_eq!(Consensus::from_reader(NS.as_bytes()).unwrap(), consensus(NS));
+    let problem = |error: crate::error::ReadError| format!("{:?}", error.problem());
+    assert!(problem(Consensus::from_reader(VOTES.as_bytes()).unwrap_err()).contains("Malformed"));
+    let endless = std::io::BufReader::new(std::io::repeat(b'x'));
+    let error = Consensus::from_reader(endless).unwrap_err();
+    assert_eq!(problem(error), "TooLong { limit: 67108864 }");
+    let directory = std::fs::File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let error = Consensus::from_reader(std::io::BufReader::new(directory)).unwrap_err();
+    assert!(problem(error).contains("Io("));
+}
+
+#[test]
 fn the_check_names_the_wrong_line() {
     let of = |from: &str, to: &str| {
         let error = consensus(&MICRODESC.replacen(from, to, 1)).check().unwrap_err();
