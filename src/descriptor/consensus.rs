@@ -27,6 +27,7 @@ pub use self::shared_random::{SharedRandomCommit, SharedRandomValue};
 pub use self::signature::DirectorySignature;
 use self::signature::is_signature;
 pub use self::vote::Vote;
+use super::digest::{consensus_signed_part, sha1, sha256};
 use super::item::{DescriptorItem, Items, Words, is_annotation, number};
 use super::list::{Descriptor, RouterStatuses, sealed::Read};
 use super::protocols::ProtocolVersions;
@@ -69,7 +70,7 @@ const LIMIT: usize = 64 << 20;
 
 const HEADER: &[Rule] = header_rules![
     Rule::once(b"vote-status", "vote-status consensus", |item| {
-        item.arguments_bytes() == b"consensus"
+        item.words().next() == Some(b"consensus")
     }),
     Rule::optional(b"consensus-method", "consensus-method NUMBER", is_number),
 ];
@@ -222,15 +223,22 @@ impl Consensus {
     pub(super) fn check_header(&self) -> Result<(), ProtocolError> {
         let document = &self.document;
         document.check(READING, HEADER, document.header())?;
-        for authority in self.sections_of_authorities() {
-            document.check(READING, authority::IN_CONSENSUS, authority.as_bytes())?;
+        if document.authorities().as_bytes().is_empty() {
+            let expected = "at least one line dir-source";
+            return Err(ProtocolError::new(READING, expected, document.header()));
+        }
+        for section in self.sections_of_authorities() {
+            let authority = DirectoryAuthority::read(section.clone());
+            let is_legacy = authority.is_some_and(|authority| authority.is_legacy());
+            let rules = if is_legacy { authority::LEGACY } else { authority::IN_CONSENSUS };
+            document.check(READING, rules, section.as_bytes())?;
         }
         Ok(())
     }
 
     /// Checks the lines after the entries.
     pub(super) fn check_footer(&self) -> Result<(), ProtocolError> {
-        self.document.check(READING, FOOTER, self.document.footer())
+        self.document.check_footer(READING, FOOTER)
     }
 }
 

@@ -36,7 +36,6 @@ pub(crate) fn sha3_256(bytes: &[u8]) -> [u8; 32] {
 
 /// Returns the part of a consensus or vote that authorities sign. `vote-digest` lines and `sha1`
 /// signatures are over its SHA-1 digest, `sha256` signatures over its SHA-256 digest.
-#[allow(dead_code, reason = "for the consensus")]
 pub(crate) fn consensus_signed_part(text: &[u8]) -> Option<&[u8]> {
     signed_part(text, b"network-status-version", b"\ndirectory-signature", b' ')
 }

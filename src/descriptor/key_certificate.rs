@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::item::{DescriptorItem, Items, has_lines, has_rules, number};
 use super::list::{Descriptor, sealed::Read};
-use super::rule::Rule;
+use super::rule::{Place, Rule};
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::Fingerprint;
@@ -56,7 +56,8 @@ pub(super) const RULES: &[Rule] = &[
         b"dir-key-certification",
         "dir-key-certification and a signature in PEM",
         is_signature,
-    ),
+    )
+    .at(Place::Last),
 ];
 
 fn read_version(item: &DescriptorItem<'_>) -> Option<u32> {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::SystemTime;
 
-use self::first_line::{FirstLine, is_first, looks_like_date, words_of_r};
+use self::first_line::{FirstLine, digest_and_time, is_first, words_of_r};
 use super::exit_policy::ExitPolicy;
 use super::item::{DescriptorItem, Items, Words, base64, has_lines, has_rules, number};
 use super::list::{Descriptor, sealed::Read};
@@ -16,7 +16,6 @@ use super::rule::{Rule, any};
 use super::text::Text;
 use crate::error::ProtocolError;
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec, TorVersion};
-use crate::wire::timestamp::read_time;
 
 /// The entry of one relay in the consensus: part of `GETINFO ns/..` and of the events `NS` and
 /// `NEWCONSENSUS`.
@@ -74,7 +73,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::once(b"s", "s [FLAG ..]", any),
     Rule::optional(b"v", "v VERSION", |item| item.words().next().is_some()),
     Rule::optional(b"pr", "pr [NAME=VERSIONS ..]", |item| read_protocols(item).is_some()),
-    Rule::optional(b"w", "w Bandwidth=NUMBER ..", |item| weight(item, b"Bandwidth").is_some()),
+    Rule::optional(b"w", "w Bandwidth=NUMBER ..", are_weights),
     Rule::optional(b"p", "p accept or reject PORTS", |item| read_ports(item).is_some()),
     Rule::repeated(b"m", "m [METHODS ..=]DIGEST", is_digest),
     Rule::optional(b"id", "id ed25519 KEY or id ed25519 none", |item| {
@@ -151,8 +150,7 @@ impl RouterStatus {
     /// microdescriptor.
     #[must_use]
     pub fn descriptor_digest(&self) -> Option<[u8; 20]> {
-        let digest = words_of_r(self.text.as_bytes())?.nth(2)?;
-        base64(digest).filter(|_| !looks_like_date(digest))
+        digest_and_time(words_of_r(self.text.as_bytes())?).0.and_then(base64)
     }
 
     /// Returns the time of publication of the descriptor. A consensus of microdescriptors does not
@@ -160,12 +158,7 @@ impl RouterStatus {
     #[doc(alias = "modified")]
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
-        let mut words = words_of_r(self.text.as_bytes())?.skip(2);
-        let mut date = words.next()?;
-        if !looks_like_date(date) {
-            date = words.next()?;
-        }
-        read_time(&[date, words.next()?].join(&b' '))
+        digest_and_time(words_of_r(self.text.as_bytes())?).1
     }
 
     /// Returns the IPv4 address.
@@ -393,7 +386,16 @@ fn read_ports(item: &DescriptorItem<'_>) -> Option<ExitPolicy> {
 }
 
 fn weight(item: &DescriptorItem<'_>, key: &[u8]) -> Option<u64> {
-    item.words().find_map(|word| number(word.strip_prefix(key)?.strip_prefix(b"=")?))
+    let mut weights = item.words().filter_map(split_pair);
+    weights.find(|(found, _)| *found == key).and_then(|(_, value)| number(value))
+}
+
+/// Returns whether a `w` line has a bandwidth, and the values that have methods are numbers.
+fn are_weights(item: &DescriptorItem<'_>) -> bool {
+    let is_number = |(key, value): (&[u8], &[u8])| {
+        !matches!(key, b"Bandwidth" | b"Measured" | b"Unmeasured") || number::<u64>(value).is_some()
+    };
+    weight(item, b"Bandwidth").is_some() && item.words().filter_map(split_pair).all(is_number)
 }
 
 /// Returns the `KEY=VALUE` words of a line.

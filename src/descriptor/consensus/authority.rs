@@ -41,11 +41,14 @@ struct Source {
     or_port: u16,
 }
 
-/// The lines of one authority in a consensus. An entry for a legacy key has only the first.
+/// The line of a legacy key in a consensus.
+pub(super) const LEGACY: &[Rule] = &[SOURCE];
+
+/// The lines of one authority in a consensus.
 pub(super) const IN_CONSENSUS: &[Rule] = &[
     SOURCE,
-    Rule::optional(b"contact", "contact TEXT", any),
-    Rule::optional(b"vote-digest", "vote-digest and 40 hexadecimal digits", is_fingerprint),
+    Rule::once(b"contact", "contact TEXT", any),
+    Rule::once(b"vote-digest", "vote-digest and 40 hexadecimal digits", is_fingerprint),
 ];
 
 pub(super) const SOURCE: Rule = Rule::once(

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use memchr::memmem;
 
-use crate::descriptor::item::{DescriptorItem, Items, Words, number};
+use crate::descriptor::item::{DescriptorItem, Items, Words, is_annotation, number};
 use crate::descriptor::list::RouterStatuses;
 use crate::descriptor::protocols::ProtocolVersions;
 use crate::descriptor::router_status::{self, RouterStatus, split_pair};
@@ -40,12 +40,14 @@ impl Document {
         let flavor = flavor.ok_or_else(|| wrong("the line network-status-version 3"))?;
         let before = |end: usize| bytes.get(..end).unwrap_or_default();
         let find = |end, line: &[u8]| memmem::find(before(end), line).map_or(end, |at| at + 1);
-        let footer = find(bytes.len(), b"\ndirectory-");
+        // As in tor, no other line ends the entries.
+        let footer = find(bytes.len(), b"\ndirectory-footer");
+        let footer = find(footer, b"\ndirectory-signature");
         let entries = find(footer, b"\nr ");
         let authorities = find(entries, b"\ndir-source ");
         let status = Items::new(before(authorities)).find_keyword(b"vote-status");
         match status {
-            Some(item) if item.arguments_bytes() == vote_status.0 => {}
+            Some(item) if item.words().next() == Some(vote_status.0) => {}
             Some(item) => return Err(rule::wrong_line(reading, vote_status.1, bytes, item.line())),
             None => return Err(wrong(vote_status.1)),
         }
@@ -111,13 +113,15 @@ impl Document {
         let (mut low, mut high) = (0, self.relays.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let Ok(relay) = self.relays.get(middle)? else {
-                // The order of a malformed entry is unknown.
-                let mut relays = self.relays.iter().flatten();
-                return relays.find(|relay| relay.identity() == identity);
+            // The order of a malformed entry is unknown, so the next one decides.
+            let mut readable =
+                (middle..high).filter_map(|at| Some((at, self.relays.get(at)?.ok()?)));
+            let Some((at, relay)) = readable.next() else {
+                high = middle;
+                continue;
             };
             match relay.identity().cmp(&identity) {
-                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Less => low = at + 1,
                 std::cmp::Ordering::Equal => return Some(relay),
                 std::cmp::Ordering::Greater => high = middle,
             }
@@ -149,6 +153,21 @@ impl Document {
         section: &[u8],
     ) -> Result<(), ProtocolError> {
         rule::check_part(reading, rules, self.text.as_bytes(), section)
+    }
+
+    /// Checks the footer: only signatures follow the first one.
+    pub(super) fn check_footer(&self, reading: &str, rules: &[Rule]) -> Result<(), ProtocolError> {
+        self.check(reading, rules, self.footer())?;
+        let is_signature = |item: &DescriptorItem<'_>| item.is(b"directory-signature");
+        let items = Items::new(self.footer()).filter(|item| !is_annotation(item));
+        let mut signatures = items.skip_while(|item| !is_signature(item));
+        match signatures.find(|item| !is_signature(item)) {
+            None => Ok(()),
+            Some(item) => {
+                let expected = "only signatures behind a signature";
+                Err(rule::wrong_line(reading, expected, self.text.as_bytes(), item.line()))
+            }
+        }
     }
 
     /// Checks the entries, and their order.
@@ -221,6 +240,17 @@ pub(super) fn are_params(item: &DescriptorItem<'_>) -> bool {
     item.words().all(|word| read_param(word).is_some())
 }
 
+/// Returns whether parameters are sorted by name, each once; tor refuses others.
+pub(super) fn are_sorted_params(item: &DescriptorItem<'_>) -> bool {
+    let mut names = item.words().map(|word| read_param(word).map(|(name, _)| name));
+    are_params(item) && names.by_ref().is_sorted_by(|name, next| name < next)
+}
+
+/// Returns whether flags are sorted, each once; tor refuses others.
+pub(super) fn are_sorted(item: &DescriptorItem<'_>) -> bool {
+    item.words().is_sorted_by(|flag, next| flag < next)
+}
+
 pub(super) fn are_pairs(item: &DescriptorItem<'_>) -> bool {
     item.words().all(|word| split_pair(word).is_some())
 }
@@ -229,7 +259,7 @@ pub(super) fn are_pairs(item: &DescriptorItem<'_>) -> bool {
 macro_rules! header_rules {
     ($($own:expr,)*) => {{
         use $crate::descriptor::consensus::document::{
-            are_delays, are_params, are_protocols, is_time, read_version,
+            are_delays, are_protocols, are_sorted, are_sorted_params, is_time, read_version,
         };
         use $crate::descriptor::consensus::shared_random::is_value;
         use $crate::descriptor::consensus::package::is_package;
@@ -246,7 +276,7 @@ macro_rules! header_rules {
             Rule::optional(b"client-versions", "client-versions [VERSION,..]", any),
             Rule::optional(b"server-versions", "server-versions [VERSION,..]", any),
             Rule::repeated(b"package", "package NAME VERSION URL DIGEST=VALUE ..", is_package),
-            Rule::once(b"known-flags", "known-flags [FLAG ..]", any),
+            Rule::once(b"known-flags", "known-flags [FLAG ..], sorted", are_sorted),
             Rule::optional(
                 b"recommended-client-protocols",
                 "recommended-client-protocols [NAME=VERSIONS ..]",
@@ -267,7 +297,7 @@ macro_rules! header_rules {
                 "required-relay-protocols [NAME=VERSIONS ..]",
                 are_protocols,
             ),
-            Rule::optional(b"params", "params [NAME=NUMBER ..]", are_params),
+            Rule::optional(b"params", "params [NAME=NUMBER ..], sorted", are_sorted_params),
             Rule::optional(
                 b"shared-rand-previous-value",
                 "shared-rand-previous-value NUMBER VALUE",
@@ -450,6 +480,19 @@ macro_rules! has_document {
                 let items = Items::new(self.document.footer());
                 let items = items.filter(|item| item.is(b"directory-signature"));
                 items.filter_map(|item| DirectorySignature::read(&item))
+            }
+
+            /// Returns the SHA-1 digest of the part that is signed, up to the first signature; `None`
+            /// without a signature. The line `vote-digest` of a consensus names a vote by it.
+            #[must_use]
+            pub fn digest(&self) -> Option<[u8; 20]> {
+                consensus_signed_part(self.as_bytes()).map(sha1)
+            }
+
+            /// Returns the SHA-256 digest of the same bytes as [`digest`](Self::digest).
+            #[must_use]
+            pub fn digest_sha256(&self) -> Option<[u8; 32]> {
+                consensus_signed_part(self.as_bytes()).map(sha256)
             }
 
             /// Returns the annotations before the document, such as `@type` of CollecTor.

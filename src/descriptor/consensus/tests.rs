@@ -10,6 +10,8 @@ use super::{Consensus, Vote};
 use crate::descriptor::{KeyCertificate, KeyCertificates, RouterStatuses, Votes};
 use crate::names::{BandwidthWeight, ConsensusFlavor, DigestAlgorithm, Fingerprint, RelayFlag};
 
+mod refused;
+
 const NS: &str = include_str!("tests/consensus.txt");
 const MICRODESC: &str = include_str!("tests/consensus-microdesc.txt");
 const PUBLIC: &str = include_str!("tests/public-consensus.txt");
@@ -105,7 +107,7 @@ fn parameters_have_defaults_and_limits() {
     assert_eq!(consensus.param_or_default("circwindow"), Some(1000));
     assert_eq!((consensus.param("x"), consensus.param("y")), (Some(-3), None));
     let error = consensus.check().unwrap_err();
-    assert_eq!((error.line(), error.expected()), (Some(16), "params [NAME=NUMBER ..]"));
+    assert_eq!((error.line(), error.expected()), (Some(16), "params [NAME=NUMBER ..], sorted"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::package::{PackageVersion, versions};
 use super::params::ConsensusParam;
 use super::shared_random::{SharedRandomCommit, SharedRandomValue, is_commit, is_value};
 use super::signature::{DirectorySignature, is_signature};
+use crate::descriptor::digest::{consensus_signed_part, sha1, sha256};
 use crate::descriptor::item::{DescriptorItem, Items, is_annotation, number};
 use crate::descriptor::key_certificate::{self, KeyCertificate};
 use crate::descriptor::list::{Descriptor, RouterStatuses, sealed::Read};
@@ -50,7 +51,7 @@ pub struct Vote {
 const READING: &str = "a vote";
 
 const HEADER: &[Rule] = header_rules![
-    Rule::once(b"vote-status", "vote-status vote", |item| item.arguments_bytes() == b"vote"),
+    Rule::once(b"vote-status", "vote-status vote", |item| { item.words().next() == Some(b"vote") }),
     Rule::optional(b"consensus-methods", "consensus-methods NUMBER ..", are_numbers),
     Rule::once(b"published", "published DATE TIME", is_time),
     Rule::optional(b"flag-thresholds", "flag-thresholds [NAME=NUMBER ..]", |item| {
@@ -186,7 +187,9 @@ impl Vote {
     /// [`ProtocolError`] with the [number](ProtocolError::line) of the first wrong line.
     pub fn check(&self) -> Result<(), ProtocolError> {
         self.check_header()?;
-        self.document.check_relays(READING, |_| None)?;
+        self.document.check_relays(READING, |relay| {
+            relay.descriptor_digest().is_none().then_some("an r line with a digest")
+        })?;
         self.check_footer()
     }
 
@@ -204,7 +207,7 @@ impl Vote {
 
     /// Checks the lines after the entries.
     pub(in crate::descriptor) fn check_footer(&self) -> Result<(), ProtocolError> {
-        self.document.check(READING, FOOTER, self.document.footer())
+        self.document.check_footer(READING, FOOTER)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The first line of an entry, which is read for each of thousands of relays.
 
 use std::net::Ipv4Addr;
+use std::time::SystemTime;
 
 use crate::descriptor::item::{DescriptorItem, Words, base64, take_line};
 use crate::names::{Fingerprint, Nickname};
@@ -48,9 +49,21 @@ impl FirstLine {
     }
 }
 
-/// Returns whether an `r` line is valid.
+/// Returns whether an `r` line is valid, with the words that [`FirstLine`] skips.
 pub(super) fn is_first(item: &DescriptorItem<'_>) -> bool {
-    FirstLine::of(item.arguments_bytes()).is_ok()
+    let (digest, published) = digest_and_time(item.words());
+    digest.is_none_or(|digest| base64::<20>(digest).is_some())
+        && published.is_some()
+        && FirstLine::of(item.arguments_bytes()).is_ok()
+}
+
+/// Returns the digest, if the words of an `r` line contain one, and the time of publication.
+pub(super) fn digest_and_time(mut words: Words<'_>) -> (Option<&[u8]>, Option<SystemTime>) {
+    let _identity = words.nth(1);
+    let mut behind = words.clone();
+    let digest = behind.next().filter(|word| !looks_like_date(word));
+    let published = if digest.is_some() { behind.time() } else { words.time() };
+    (digest, published)
 }
 
 #[inline]
@@ -64,7 +77,7 @@ pub(super) fn words_of_r(text: &[u8]) -> Option<Words<'_>> {
 
 /// Returns whether the word is a date. A digest has 27 characters.
 #[inline]
-pub(super) fn looks_like_date(word: &[u8]) -> bool {
+fn looks_like_date(word: &[u8]) -> bool {
     word.len() == 10 && word.get(4) == Some(&b'-')
 }
 
