@@ -1,10 +1,10 @@
 //! `Serialize` of descriptors (Cargo feature `serde`): a map of the values of their methods. Digests
-//! and keys are in base64, as in the documents; signatures are left out.
+//! and keys are in base64, as in the documents, and items are texts.
 
 use super::{
-    AddressPattern, BridgeStatusHeader, Consensus, DirectoryAuthority, Ed25519Certificate,
-    ExitPolicy, ExitPolicyRule, ExtraInfo, KeyCertificate, Microdescriptor, OnionDescriptor,
-    ProtocolVersions, RouterStatus, ServerDescriptor, StatisticMap, Vote,
+    AddressPattern, BridgeStatusHeader, Consensus, DescriptorItem, DirectoryAuthority,
+    Ed25519Certificate, ExitPolicy, ExitPolicyRule, ExtraInfo, KeyCertificate, Microdescriptor,
+    OnionDescriptor, ProtocolVersions, RouterStatus, ServerDescriptor, StatisticMap, Vote,
 };
 use crate::names::serialize::{serialize_as_text, serialize_methods};
 use crate::names::{CountryCode, DirDownload, DirResponse, IpVersion, PaddingCount};
@@ -16,19 +16,27 @@ serialize_as_text! {
     ProtocolVersions: ToString::to_string;
 }
 
+impl serde::Serialize for DescriptorItem<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 serialize_methods! {
     RouterStatus {
-        nickname identity published address or_port dir_port version protocols bandwidth
-        measured_bandwidth is_unmeasured exit_ports
-        [or_addresses flags microdescriptor_digests]
+        nickname identity published address or_port dir_port version version_text protocols
+        bandwidth measured_bandwidth is_unmeasured exit_ports has_no_ed25519_identity
+        [or_addresses flags microdescriptor_digests unrecognized]
         (descriptor_digest ed25519_identity microdescriptor_digest)
+        {weights stats}
     }
 }
 
 serialize_methods! {
     Microdescriptor {
         onion_key exit_ports ipv6_exit_ports
-        [or_addresses family family_ids] (ntor_onion_key ed25519_identity)
+        [or_addresses family family_ids annotations unrecognized]
+        (digest ntor_onion_key ed25519_identity)
     }
 }
 
@@ -36,18 +44,23 @@ serialize_methods! {
     ServerDescriptor {
         nickname fingerprint address or_port socks_port dir_port platform version operating_system
         protocols published is_hibernating uptime_seconds bandwidth read_history write_history
-        overload_general ed25519_certificate onion_key signing_key ntor_onion_key_crosscert
-        is_hidden_service_dir contact bridge_distribution_request caches_extra_info
-        is_tunnelled_dir_server allows_single_hop_exits has_eventdns exit_policy ipv6_exit_ports
-        [or_addresses link_protocols circuit_protocols hidden_service_dir_versions family family_ids
-        family_certificates]
-        (ed25519_identity extra_info_digest extra_info_sha256 ntor_onion_key router_digest
-        router_digest_sha256)
+        overload_general ed25519_certificate onion_key onion_key_crosscert signing_key
+        ntor_onion_key_crosscert ntor_onion_key_crosscert_sign is_hidden_service_dir contact
+        bridge_distribution_request caches_extra_info is_tunnelled_dir_server
+        allows_single_hop_exits has_eventdns exit_policy ipv6_exit_ports signature
+        [
+            or_addresses link_protocols circuit_protocols hidden_service_dir_versions family
+            family_ids family_certificates annotations unrecognized
+        ]
+        (
+            digest digest_sha256 ed25519_identity extra_info_digest extra_info_sha256
+            ntor_onion_key ed25519_signature router_digest router_digest_sha256
+        )
     }
 }
 
 serialize_methods! {
-    Ed25519Certificate { certificate_type expires key_type [] (key signing_key) }
+    Ed25519Certificate { certificate_type expires key_type [] (key signing_key signature) }
 }
 
 serialize_methods! {
@@ -64,8 +77,12 @@ serialize_methods! {
         hidserv_stats_interval hidserv_rend_relayed_cells hidserv_dir_onions_seen
         hidserv_v3_stats_interval hidserv_rend_v3_relayed_cells hidserv_dir_v3_onions_seen
         padding_counts overload_ratelimits overload_fd_exhausted overload_general
-        [transports]
-        (geoip_db_digest geoip6_db_digest master_key_ed25519 router_digest router_digest_sha256)
+        ed25519_certificate ed25519_signature signature
+        [transports annotations unrecognized]
+        (
+            digest digest_sha256 geoip_db_digest geoip6_db_digest master_key_ed25519 router_digest
+            router_digest_sha256
+        )
     }
 }
 
@@ -94,30 +111,31 @@ serialize_maps! {
 
 serialize_methods! {
     OnionDescriptor {
-        version id hsdir lifetime_minutes revision
-        [] (blinded_key signing_key)
+        version id hsdir lifetime_minutes revision signing_key_certificate
+        [annotations unrecognized] (blinded_key signing_key signature)
     }
 }
 
 #[cfg(feature = "onion-descriptor")]
 serialize_methods! {
     super::OnionFirstLayer {
-        auth_type needs_client_auth [auth_clients] (ephemeral_key)
+        auth_type needs_client_auth [auth_clients unrecognized] (ephemeral_key)
     }
 }
 
 #[cfg(feature = "onion-descriptor")]
 serialize_methods! {
     super::OnionSecondLayer {
-        is_single_onion_service flow_control
-        [create2_formats intro_auth_required pow_params introduction_points] ()
+        is_single_onion_service flow_control first_layer
+        [create2_formats intro_auth_required pow_params introduction_points unrecognized] ()
     }
 }
 
 #[cfg(feature = "onion-descriptor")]
 serialize_methods! {
     super::IntroductionPoint {
-        fingerprint [link_specifiers] (ed25519_identity onion_key auth_key enc_key)
+        fingerprint auth_key_certificate enc_key_certificate legacy_key legacy_key_certificate
+        [link_specifiers or_addresses unrecognized] (ed25519_identity onion_key auth_key enc_key)
     }
 }
 
@@ -127,10 +145,11 @@ serialize_methods! {
         recommended_client_protocols recommended_relay_protocols required_client_protocols
         required_relay_protocols shared_random_current shared_random_previous
         [
-            client_versions server_versions packages known_flags params authorities
-            bandwidth_weights signatures
+            client_versions server_versions packages known_flags authorities signatures annotations
+            unrecognized
         ]
         ()
+        {params bandwidth_weights}
     }
 }
 
@@ -142,10 +161,10 @@ serialize_methods! {
         participates_in_shared_random
         [
             consensus_methods client_versions server_versions packages known_flags
-            flag_thresholds params bandwidth_file_headers bandwidth_file_digests
-            shared_random_commits signatures
+            shared_random_commits signatures annotations unrecognized
         ]
         ()
+        {params flag_thresholds bandwidth_file_headers bandwidth_file_digests}
     }
 }
 
@@ -158,7 +177,11 @@ serialize_methods! {
 }
 
 serialize_methods! {
-    KeyCertificate { fingerprint address published expires identity_key signing_key [] () }
+    KeyCertificate {
+        version fingerprint address published expires identity_key signing_key crosscert
+        certification
+        [annotations unrecognized] ()
+    }
 }
 
 impl serde::Serialize for super::ConsensusParam {

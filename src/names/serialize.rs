@@ -126,10 +126,21 @@ impl<'de> serde::Deserialize<'de> for super::Target {
     }
 }
 
+/// Keys with values, serialized as a map.
+pub(crate) struct Entries<K, V>(pub(crate) Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for Entries<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
 /// Implements `Serialize` as a map of the values of methods. Those in brackets return iterators,
-/// those in parentheses bytes.
+/// those in parentheses bytes, those in braces iterators over keys with values.
 macro_rules! serialize_methods {
-    ($type:ty { $($method:ident)* [$($list:ident)*] ($($bytes:ident)*) }) => {
+    ($type:ty {
+        $($method:ident)* [$($list:ident)*] ($($bytes:ident)*) $({$($map:ident)*})?
+    }) => {
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap;
@@ -144,6 +155,11 @@ macro_rules! serialize_methods {
                     let bytes = $crate::names::serialize::Base64(self.$bytes());
                     map.serialize_entry(stringify!($bytes), &bytes)?;
                 )*
+                $($(
+                    let entries = self.$map().collect();
+                    let entries = $crate::names::serialize::Entries(entries);
+                    map.serialize_entry(stringify!($map), &entries)?;
+                )*)?
                 map.end()
             }
         }

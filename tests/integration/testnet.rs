@@ -14,6 +14,8 @@ mod circuits;
 mod descriptors;
 /// Digests of documents, compared with those by which tor names the documents.
 mod digests;
+/// The documents in the data directories of tors.
+mod directory_files;
 /// A server for streams.
 pub(crate) mod echo_server;
 /// The end of networks, and the remains of those that fail.
