@@ -252,6 +252,21 @@ impl Ed25519Certificate {
         Self::from_bytes(&item.decode_object(label)?).ok()
     }
 
+    /// Reads the object of an item if it is a certificate of this type.
+    pub(super) fn of_type(
+        item: &DescriptorItem<'_>,
+        label: &str,
+        expected: CertificateType,
+    ) -> Option<Self> {
+        Self::of(item, label).filter(|certificate| certificate.certificate_type() == expected)
+    }
+
+    /// Reads the object of an item `identity-ed25519`, which contains the identity of a relay.
+    pub(super) fn of_identity(item: &DescriptorItem<'_>) -> Option<Self> {
+        Self::of_type(item, "ED25519 CERT", CertificateType::IdentityVSigning)
+            .filter(|certificate| certificate.signing_key().is_some())
+    }
+
     /// Returns the type, which says which key signs and which is certified.
     #[must_use]
     pub fn certificate_type(&self) -> CertificateType {

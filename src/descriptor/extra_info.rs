@@ -9,13 +9,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
-use data_encoding::BASE64_NOPAD;
-
-use self::lines::{RULES, time};
+use self::lines::RULES;
 pub use self::statistics::{
     BridgeTransport, ConnectionDirections, NoisyCount, OverloadRateLimits, PaddingCounts,
     StatisticMap,
 };
+use super::certificate::Ed25519Certificate;
 use super::item::{DescriptorItem, Items, has_lines, has_rules};
 use super::list::{Descriptor, sealed::Read};
 use super::text::Text;
@@ -102,7 +101,7 @@ impl ExtraInfo {
     /// Returns the time of publication.
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
-        time(&self.find(b"published")?)
+        self.find(b"published")?.time()
     }
 
     /// Returns the pluggable transports of a bridge.
@@ -112,16 +111,23 @@ impl ExtraInfo {
         items.filter_map(|item| BridgeTransport::read(&item))
     }
 
-    /// Returns the Ed25519 signature, in base64.
+    /// Returns the certificate of the key that signs the document. It contains the Ed25519 identity
+    /// as its [`signing_key`](Ed25519Certificate::signing_key).
     #[must_use]
-    pub fn ed25519_signature(&self) -> Option<Cow<'_, str>> {
-        ed25519_signature(&self.find(b"router-sig-ed25519")?)
+    pub fn ed25519_certificate(&self) -> Option<Ed25519Certificate> {
+        Ed25519Certificate::of_identity(&self.find(b"identity-ed25519")?)
+    }
+
+    /// Returns the Ed25519 signature.
+    #[must_use]
+    pub fn ed25519_signature(&self) -> Option<[u8; 64]> {
+        self.find(b"router-sig-ed25519")?.base64()
     }
 
     /// Returns the RSA signature, in PEM. Sanitized documents have none.
     #[must_use]
     pub fn signature(&self) -> Option<Cow<'_, str>> {
-        signature(&self.find(b"router-signature")?)
+        self.find(b"router-signature")?.labeled_object("SIGNATURE")
     }
 }
 
@@ -129,13 +135,4 @@ impl fmt::Debug for ExtraInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ExtraInfo({} {})", self.nickname, self.fingerprint)
     }
-}
-
-fn ed25519_signature<'a>(item: &DescriptorItem<'a>) -> Option<Cow<'a, str>> {
-    let word = item.words().next()?;
-    (BASE64_NOPAD.decode(word).ok()?.len() == 64).then(|| String::from_utf8_lossy(word))
-}
-
-fn signature<'a>(item: &DescriptorItem<'a>) -> Option<Cow<'a, str>> {
-    item.decode_object("SIGNATURE").and_then(|_| item.object())
 }

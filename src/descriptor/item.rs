@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use data_encoding::{BASE64, BASE64_NOPAD, Encoding};
+use data_encoding::{BASE64, BASE64_NOPAD, Encoding, HEXUPPER_PERMISSIVE};
 use memchr::{memchr, memchr2, memrchr};
 
 use crate::wire::timestamp::read_time;
@@ -64,6 +64,37 @@ impl<'a> DescriptorItem<'a> {
     /// Decodes the object if it has this label, such as `ED25519 CERT`, and is complete.
     pub(super) fn decode_object(&self, label: &str) -> Option<Vec<u8>> {
         decode_pem(self.object?, label)
+    }
+
+    /// Returns the object, in PEM, if it has this label and contains bytes in base64.
+    pub(super) fn labeled_object(&self, label: &str) -> Option<Cow<'a, str>> {
+        self.decode_object(label).filter(|bytes| !bytes.is_empty())?;
+        self.object()
+    }
+
+    /// Returns the date and time that are the first two arguments.
+    pub(super) fn time(&self) -> Option<SystemTime> {
+        self.words().time()
+    }
+
+    /// Decodes the first argument, `N` bytes in base64: a key, a SHA-256 digest or a signature.
+    pub(super) fn base64<const N: usize>(&self) -> Option<[u8; N]> {
+        base64(self.words().next()?)
+    }
+
+    /// Decodes the first argument, a SHA-1 digest in hexadecimal.
+    pub(super) fn sha1(&self) -> Option<[u8; 20]> {
+        let mut digest = [0; 20];
+        let digits = self.words().next().filter(|digits| digits.len() == 40)?;
+        HEXUPPER_PERMISSIVE.decode_mut(digits, &mut digest).ok()?;
+        Some(digest)
+    }
+
+    /// Reads the arguments of the lines `overload-`: a version, and the time of the last overload.
+    pub(super) fn overload_time(&self) -> Option<SystemTime> {
+        let mut words = self.words();
+        number::<u32>(words.next()?)?;
+        words.time()
     }
 
     /// Returns whether the line has this keyword.

@@ -77,10 +77,10 @@ serialize_methods! {
         hidserv_stats_interval hidserv_rend_relayed_cells hidserv_dir_onions_seen
         hidserv_v3_stats_interval hidserv_rend_v3_relayed_cells hidserv_dir_v3_onions_seen
         padding_counts overload_ratelimits overload_fd_exhausted overload_general
-        ed25519_certificate ed25519_signature signature
+        ed25519_certificate signature
         [transports annotations unrecognized]
         (
-            digest digest_sha256 geoip_db_digest geoip6_db_digest master_key_ed25519 router_digest
+            ed25519_signature digest digest_sha256 geoip_db_digest geoip6_db_digest master_key_ed25519 router_digest
             router_digest_sha256
         )
     }

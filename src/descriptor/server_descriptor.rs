@@ -186,7 +186,7 @@ impl ServerDescriptor {
     /// Returns the time of publication.
     #[must_use]
     pub fn published(&self) -> Option<SystemTime> {
-        rules::time(&mut self.find(b"published")?.words())
+        self.find(b"published")?.time()
     }
 
     /// Returns whether the relay hibernates.
@@ -234,7 +234,7 @@ impl ServerDescriptor {
     /// exhausted. A full hour of the last 72 hours before the publication.
     #[must_use]
     pub fn overload_general(&self) -> Option<SystemTime> {
-        rules::overload(&self.find(b"overload-general")?)
+        self.find(b"overload-general")?.overload_time()
     }
 
     /// Returns the SHA-1 digest of the extra-info document.

@@ -2,15 +2,15 @@
 
 use std::time::SystemTime;
 
+use super::ExtraInfo;
 use super::statistics::{
     BridgeTransport, ConnectionDirections, NoisyCount, OverloadRateLimits, PaddingCounts,
-    StatisticMap, countries, decimals, hex_digest, overload_time, ports, share, texts,
+    StatisticMap, countries, decimals, ports, share, texts,
 };
-use super::{ExtraInfo, ed25519_signature, signature};
 use crate::descriptor::Ed25519Certificate;
 use crate::descriptor::history::{BandwidthHistory, MeasurementInterval};
-use crate::descriptor::item::{DescriptorItem, base64, number};
-use crate::descriptor::rule::Rule;
+use crate::descriptor::item::{DescriptorItem, number};
+use crate::descriptor::rule::{Place, Rule};
 use crate::names::{CountryCode, DirDownload, DirResponse, Fingerprint, IpVersion, Nickname};
 
 /// Defines the rules of the document and, for each row, the method that returns the line's value.
@@ -45,19 +45,31 @@ macro_rules! lines {
 
 lines! { RULES = [
     Rule::once(b"extra-info", "extra-info NICKNAME FINGERPRINT", |item| relay(item).is_some()),
-    Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| time(item).is_some()),
+    Rule::once_if(
+        b"router-sig-ed25519",
+        b"identity-ed25519",
+        "identity-ed25519 and an object ED25519 CERT of type 4 with the identity",
+        |item| Ed25519Certificate::of_identity(item).is_some(),
+    )
+    .at(Place::Second),
+    Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| item.time().is_some()),
     Rule::repeated(b"transport", "transport NAME [ADDRESS:PORT [ARGUMENTS]]", |item| {
         BridgeTransport::read(item).is_some()
     }),
-    Rule::optional(b"router-sig-ed25519", "router-sig-ed25519 SIGNATURE in base64", |item| {
-        ed25519_signature(item).is_some()
-    }),
+    Rule::once_if(
+        b"identity-ed25519",
+        b"router-sig-ed25519",
+        "router-sig-ed25519 SIGNATURE in base64",
+        |item| item.base64::<64>().is_some(),
+    )
+    .at(Place::NextToLast),
     Rule::once_unless(
         b"router-digest",
         b"router-signature",
         "router-signature and a signature in base64",
-        |item| signature(item).is_some(),
-    ),
+        |item| item.labeled_object("SIGNATURE").is_some(),
+    )
+    .at(Place::Last),
 ], {
     /// Returns the bytes that the relay sent.
     #[doc(alias = "write_history_values")]
@@ -83,11 +95,11 @@ lines! { RULES = [
         dirreq_read_history: BandwidthHistory = BandwidthHistory::read;
 
     /// Returns the SHA-1 digest of the GeoIP file for IPv4.
-    "geoip-db-digest" "DIGEST" => geoip_db_digest: [u8; 20] = hex_digest;
+    "geoip-db-digest" "DIGEST" => geoip_db_digest: [u8; 20] = |item| item.sha1();
     /// Returns the SHA-1 digest of the GeoIP file for IPv6.
-    "geoip6-db-digest" "DIGEST" => geoip6_db_digest: [u8; 20] = hex_digest;
+    "geoip6-db-digest" "DIGEST" => geoip6_db_digest: [u8; 20] = |item| item.sha1();
     /// Returns when a bridge began to count its clients. Only versions of tor before 0.2.2.4 write it.
-    "geoip-start-time" "YYYY-MM-DD HH:MM:SS" => geoip_start_time: SystemTime = time;
+    "geoip-start-time" "YYYY-MM-DD HH:MM:SS" => geoip_start_time: SystemTime = |item| item.time();
     /// Returns the number of clients of a bridge by country. Only versions of tor before 0.2.2.4
     /// write it.
     "geoip-client-origins" "COUNTRY=NUMBER,.." =>
@@ -244,34 +256,27 @@ lines! { RULES = [
     /// Returns the last hour in which the relay had no file descriptor left for a socket, if that was
     /// in the last three days.
     "overload-fd-exhausted" "VERSION YYYY-MM-DD HH:MM:SS" =>
-        overload_fd_exhausted: SystemTime = overload_time;
+        overload_fd_exhausted: SystemTime = |item| item.overload_time();
     /// Returns the last hour in which the relay was overloaded. Only tor 0.4.6.1 has the line here;
     /// later ones have it in the server descriptor.
-    "overload-general" "VERSION YYYY-MM-DD HH:MM:SS" => overload_general: SystemTime = overload_time;
+    "overload-general" "VERSION YYYY-MM-DD HH:MM:SS" => overload_general: SystemTime = |item| item.overload_time();
 
-    /// Returns the certificate of the Ed25519 signing key, which contains the identity.
-    "identity-ed25519" "and a certificate in base64" => ed25519_certificate: Ed25519Certificate =
-        |item| Ed25519Certificate::of(item, "ED25519 CERT");
     /// Returns the SHA-256 digest of the Ed25519 identity of the bridge. Only sanitized documents of
     /// `CollecTor` have it.
     #[doc(alias = "ed25519_certificate_hash")]
-    "master-key-ed25519" "DIGEST in base64" => master_key_ed25519: [u8; 32] = base64_digest;
+    "master-key-ed25519" "DIGEST in base64" => master_key_ed25519: [u8; 32] = |item| item.base64();
     /// Returns the SHA-1 digest of the document before it was sanitized. Only sanitized documents of
     /// `CollecTor` have it.
-    "router-digest" "DIGEST" => router_digest: [u8; 20] = hex_digest;
+    "router-digest" "DIGEST" => router_digest: [u8; 20] = |item| item.sha1();
     /// Returns the SHA-256 digest of the document before it was sanitized. Only sanitized documents of
     /// `CollecTor` have it.
-    "router-digest-sha256" "DIGEST in base64" => router_digest_sha256: [u8; 32] = base64_digest;
+    "router-digest-sha256" "DIGEST in base64" => router_digest_sha256: [u8; 32] = |item| item.base64();
 } }
 
 /// Reads the words of the first line.
 fn relay(item: &DescriptorItem<'_>) -> Option<(Nickname, Fingerprint)> {
     let mut words = item.words();
     Some((Nickname::from_bytes(words.next()?)?, Fingerprint::from_hex(words.next()?)?))
-}
-
-pub(super) fn time(item: &DescriptorItem<'_>) -> Option<SystemTime> {
-    item.words().time()
 }
 
 fn interval(item: &DescriptorItem<'_>) -> Option<MeasurementInterval> {
@@ -284,8 +289,4 @@ fn responses(item: &DescriptorItem<'_>) -> Option<StatisticMap<DirResponse>> {
 
 fn downloads(item: &DescriptorItem<'_>) -> Option<StatisticMap<DirDownload>> {
     StatisticMap::in_list(item, |key| Some(DirDownload::from_bytes(key)))
-}
-
-fn base64_digest(item: &DescriptorItem<'_>) -> Option<[u8; 32]> {
-    base64(item.words().next()?)
 }

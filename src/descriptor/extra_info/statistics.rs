@@ -4,8 +4,6 @@ use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use data_encoding::HEXUPPER_PERMISSIVE;
-
 use crate::descriptor::history::{MeasurementInterval, read_list};
 use crate::descriptor::item::{DescriptorItem, number};
 use crate::names::{CountryCode, PaddingCount};
@@ -245,7 +243,7 @@ pub struct OverloadRateLimits {
 
 impl OverloadRateLimits {
     pub(super) fn read(item: &DescriptorItem<'_>) -> Option<Self> {
-        let time = overload_time(item)?;
+        let time = item.overload_time()?;
         // The version, the date and the time are before.
         let mut numbers = item.words().skip(3).map_while(number);
         Some(Self {
@@ -256,13 +254,6 @@ impl OverloadRateLimits {
             write_count: numbers.next()?,
         })
     }
-}
-
-/// Reads `1 2026-11-23 09:00:00`, whose first word is the version of the line.
-pub(super) fn overload_time(item: &DescriptorItem<'_>) -> Option<SystemTime> {
-    let mut words = item.words();
-    number::<u32>(words.next()?)?;
-    words.time()
 }
 
 /// A pluggable transport of a bridge (`transport`).
@@ -334,11 +325,6 @@ pub(super) fn share(item: &DescriptorItem<'_>) -> Option<f64> {
 /// Reads a list of numbers such as `3.29,0.00`. A fault of tor before 0.2.2.1 made some negative.
 pub(super) fn decimals(item: &DescriptorItem<'_>) -> Option<Vec<f64>> {
     read_list(&mut item.words(), decimal)
-}
-
-/// Reads a digest in hexadecimal digits.
-pub(super) fn hex_digest(item: &DescriptorItem<'_>) -> Option<[u8; 20]> {
-    HEXUPPER_PERMISSIVE.decode(item.words().next()?).ok()?.try_into().ok()
 }
 
 /// Parses digits, with a sign if the number is negative.

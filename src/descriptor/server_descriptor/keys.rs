@@ -15,7 +15,7 @@ impl ServerDescriptor {
     #[doc(alias = "certificate")]
     #[must_use]
     pub fn ed25519_certificate(&self) -> Option<Ed25519Certificate> {
-        rules::identity_certificate(&self.find(b"identity-ed25519")?)
+        Ed25519Certificate::of_identity(&self.find(b"identity-ed25519")?)
     }
 
     /// Returns the Ed25519 identity; in a sanitized descriptor its SHA-256 digest.
@@ -24,7 +24,7 @@ impl ServerDescriptor {
     #[doc(alias = "ed25519_certificate_hash")]
     #[must_use]
     pub fn ed25519_identity(&self) -> Option<[u8; 32]> {
-        rules::key(&self.find(b"master-key-ed25519")?)
+        self.find(b"master-key-ed25519")?.base64()
     }
 
     /// Returns the fingerprint of the relay; in a sanitized descriptor its SHA-1 digest.
@@ -55,7 +55,7 @@ impl ServerDescriptor {
     /// Returns the ntor onion key.
     #[must_use]
     pub fn ntor_onion_key(&self) -> Option<[u8; 32]> {
-        rules::key(&self.find(b"ntor-onion-key")?)
+        self.find(b"ntor-onion-key")?.base64()
     }
 
     /// Returns the certificate of the Ed25519 identity by the ntor onion key.
@@ -90,7 +90,7 @@ impl ServerDescriptor {
     /// Returns the Ed25519 signature.
     #[must_use]
     pub fn ed25519_signature(&self) -> Option<[u8; 64]> {
-        rules::ed25519_signature(&self.find(b"router-sig-ed25519")?)
+        self.find(b"router-sig-ed25519")?.base64()
     }
 
     /// Returns the RSA signature, in PEM.
@@ -103,17 +103,17 @@ impl ServerDescriptor {
     /// has.
     #[must_use]
     pub fn router_digest(&self) -> Option<[u8; 20]> {
-        rules::sha1_digest(&self.find(b"router-digest")?)
+        self.find(b"router-digest")?.sha1()
     }
 
     /// Returns the SHA-256 digest of the original descriptor, which only a sanitized descriptor of a bridge
     /// has.
     #[must_use]
     pub fn router_digest_sha256(&self) -> Option<[u8; 32]> {
-        rules::key(&self.find(b"router-digest-sha256")?)
+        self.find(b"router-digest-sha256")?.base64()
     }
 
     fn object(&self, keyword: &[u8], label: &str) -> Option<Cow<'_, str>> {
-        rules::object(&self.find(keyword)?, label)
+        self.find(keyword)?.labeled_object(label)
     }
 }

@@ -1,20 +1,15 @@
 //! The lines of server descriptors. A rule and the method of a line read it by the same function.
 
-use std::borrow::Cow;
 use std::net::Ipv4Addr;
-use std::time::SystemTime;
-
-use data_encoding::HEXUPPER_PERMISSIVE;
 
 use super::AdvertisedBandwidth;
 use crate::descriptor::certificate::{CertificateType, Ed25519Certificate};
 use crate::descriptor::exit_policy::ExitPolicy;
 use crate::descriptor::history::BandwidthHistory;
-use crate::descriptor::item::{DescriptorItem, Words, base64, number};
+use crate::descriptor::item::{DescriptorItem, base64, number};
 use crate::descriptor::protocols::ProtocolVersions;
 use crate::descriptor::rule::{Place, Rule, any};
 use crate::names::{BridgeDistribution, Fingerprint, Nickname, RelaySpec};
-use crate::wire::timestamp::read_time;
 
 /// Every line that tor writes or wrote, in the order of tor 0.4.9, then those of older versions of tor,
 /// and those of descriptors of bridges that CollecTor sanitized.
@@ -22,21 +17,20 @@ pub(super) const RULES: &[Rule] = &[
     Rule::once(b"router", "router NICKNAME ADDRESS ORPORT SOCKSPORT DIRPORT", |item| {
         router(item).is_ok()
     }),
-    Rule::optional(
+    Rule::once_if(
+        b"router-sig-ed25519",
         b"identity-ed25519",
         "identity-ed25519 and an object ED25519 CERT of type 4 with the identity",
-        |item| identity_certificate(item).is_some(),
+        |item| Ed25519Certificate::of_identity(item).is_some(),
     )
     .at(Place::Second),
     Rule::optional(b"master-key-ed25519", "master-key-ed25519 KEY in base64", |item| {
-        key(item).is_some()
+        item.base64::<32>().is_some()
     }),
     Rule::repeated(b"or-address", "or-address ADDRESS:PORT", |item| item.address().is_some()),
     Rule::optional(b"platform", "platform TEXT", any),
     Rule::optional(b"proto", "proto NAME=VERSIONS ..", |item| protocols(item).is_some()),
-    Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| {
-        time(&mut item.words()).is_some()
-    }),
+    Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| item.time().is_some()),
     Rule::optional(b"fingerprint", "fingerprint FINGERPRINT", |item| fingerprint(item).is_some()),
     Rule::optional(b"uptime", "uptime SECONDS", |item| uptime(item).is_some()),
     Rule::once(b"bandwidth", "bandwidth AVERAGE BURST OBSERVED", |item| bandwidth(item).is_some()),
@@ -50,16 +44,16 @@ pub(super) const RULES: &[Rule] = &[
         b"onion-key-crosscert",
         b"onion-key",
         "onion-key and an object RSA PUBLIC KEY",
-        |item| object(item, RSA_KEY).is_some(),
+        |item| item.labeled_object(RSA_KEY).is_some(),
     ),
     Rule::once_unless(
         b"router-digest",
         b"signing-key",
         "signing-key and an object RSA PUBLIC KEY",
-        |item| object(item, RSA_KEY).is_some(),
+        |item| item.labeled_object(RSA_KEY).is_some(),
     ),
     Rule::optional(b"onion-key-crosscert", "onion-key-crosscert and an object CROSSCERT", |item| {
-        object(item, CROSSCERT).is_some()
+        item.labeled_object(CROSSCERT).is_some()
     }),
     Rule::once_if(
         b"identity-ed25519",
@@ -87,7 +81,7 @@ pub(super) const RULES: &[Rule] = &[
         b"ntor-onion-key-crosscert",
         b"ntor-onion-key",
         "ntor-onion-key KEY in base64",
-        |item| key(item).is_some(),
+        |item| item.base64::<32>().is_some(),
     ),
     Rule::repeated_unless(b"reject", b"accept", "accept ADDRESSES:PORTS", is_exit_rule),
     Rule::repeated(b"reject", "reject ADDRESSES:PORTS", is_exit_rule),
@@ -96,20 +90,20 @@ pub(super) const RULES: &[Rule] = &[
     }),
     Rule::optional(b"tunnelled-dir-server", "tunnelled-dir-server", any),
     Rule::optional(b"overload-general", "overload-general VERSION YYYY-MM-DD HH:MM:SS", |item| {
-        overload(item).is_some()
+        item.overload_time().is_some()
     }),
     Rule::once_if(
         b"identity-ed25519",
         b"router-sig-ed25519",
         "router-sig-ed25519 SIGNATURE in base64",
-        |item| ed25519_signature(item).is_some(),
+        |item| item.base64::<64>().is_some(),
     )
     .at(Place::NextToLast),
     Rule::once_unless(
         b"router-digest",
         b"router-signature",
         "router-signature and an object SIGNATURE",
-        |item| object(item, SIGNATURE).is_some(),
+        |item| item.labeled_object(SIGNATURE).is_some(),
     )
     .at(Place::Last),
     Rule::optional(b"read-history", HISTORY, |item| BandwidthHistory::read(item).is_some()),
@@ -120,10 +114,10 @@ pub(super) const RULES: &[Rule] = &[
     }),
     Rule::optional(b"allow-single-hop-exits", "allow-single-hop-exits", any),
     Rule::optional(b"router-digest-sha256", "router-digest-sha256 DIGEST in base64", |item| {
-        key(item).is_some()
+        item.base64::<32>().is_some()
     }),
     Rule::optional(b"router-digest", "router-digest DIGEST in hexadecimal", |item| {
-        sha1_digest(item).is_some()
+        item.sha1().is_some()
     }),
 ];
 
@@ -154,43 +148,15 @@ pub(super) fn router(item: &DescriptorItem<'_>) -> Result<Router, &'static str> 
     Ok(Router { nickname, address, or_port, socks_port: port()?, dir_port: port()? })
 }
 
-/// Returns the object of an item, in PEM, if it has this label and its base64 is valid.
-pub(super) fn object<'a>(item: &DescriptorItem<'a>, label: &str) -> Option<Cow<'a, str>> {
-    item.decode_object(label)?;
-    item.object()
-}
-
-pub(super) fn identity_certificate(item: &DescriptorItem<'_>) -> Option<Ed25519Certificate> {
-    certificate(item, "ED25519 CERT", CertificateType::IdentityVSigning)
-        .filter(|certificate| certificate.signing_key().is_some())
-}
-
 pub(super) fn family_certificate(item: &DescriptorItem<'_>) -> Option<Ed25519Certificate> {
-    certificate(item, "FAMILY CERT", CertificateType::FamilyVIdentity)
+    Ed25519Certificate::of_type(item, "FAMILY CERT", CertificateType::FamilyVIdentity)
         .filter(|certificate| certificate.signing_key().is_some())
-}
-
-fn certificate(
-    item: &DescriptorItem<'_>,
-    label: &str,
-    of_type: CertificateType,
-) -> Option<Ed25519Certificate> {
-    Ed25519Certificate::of(item, label)
-        .filter(|certificate| certificate.certificate_type() == of_type)
 }
 
 /// Reads the bit and the certificate of `ntor-onion-key-crosscert`.
 pub(super) fn ntor_crosscert(item: &DescriptorItem<'_>) -> Option<(bool, Ed25519Certificate)> {
-    Some((flag(item)?, certificate(item, "ED25519 CERT", CertificateType::NtorCcIdentity)?))
-}
-
-/// Reads the first argument as 32 bytes: a key or a SHA-256 digest.
-pub(super) fn key(item: &DescriptorItem<'_>) -> Option<[u8; 32]> {
-    item.words().next().and_then(base64)
-}
-
-pub(super) fn ed25519_signature(item: &DescriptorItem<'_>) -> Option<[u8; 64]> {
-    item.words().next().and_then(base64)
+    let of_type = CertificateType::NtorCcIdentity;
+    Some((flag(item)?, Ed25519Certificate::of_type(item, "ED25519 CERT", of_type)?))
 }
 
 /// Reads the first argument as `0` or `1`.
@@ -200,11 +166,6 @@ pub(super) fn flag(item: &DescriptorItem<'_>) -> Option<bool> {
         b"1" => Some(true),
         _ => None,
     }
-}
-
-/// Reads a time, which is two words.
-pub(super) fn time(words: &mut Words<'_>) -> Option<SystemTime> {
-    read_time(&[words.next()?, words.next()?].join(&b' '))
 }
 
 /// Splits `Tor 0.4.9.11 on Linux` into the version and the operating system.
@@ -252,15 +213,7 @@ pub(super) fn extra_info_digests(
         Some(word) => Some(base64(word)?),
         None => None,
     };
-    Some((sha1_digest(item)?, sha256))
-}
-
-/// Reads the first argument as a SHA-1 digest in hexadecimal.
-pub(super) fn sha1_digest(item: &DescriptorItem<'_>) -> Option<[u8; 20]> {
-    let mut digest = [0; 20];
-    let digits = item.words().next().filter(|digits| digits.len() == 40)?;
-    HEXUPPER_PERMISSIVE.decode_mut(digits, &mut digest).ok()?;
-    Some(digest)
+    Some((item.sha1()?, sha256))
 }
 
 fn is_relay(relay: &RelaySpec) -> bool {
@@ -304,11 +257,4 @@ pub(super) fn exit_rule(item: &DescriptorItem<'_>) -> String {
 /// Reads a summary of ports.
 pub(super) fn port_summary(item: &DescriptorItem<'_>) -> Option<ExitPolicy> {
     ExitPolicy::from_bytes(item.arguments_bytes()).filter(ExitPolicy::is_summary)
-}
-
-/// Reads a version and the time of the last overload.
-pub(super) fn overload(item: &DescriptorItem<'_>) -> Option<SystemTime> {
-    let mut words = item.words();
-    number::<u32>(words.next()?)?;
-    time(&mut words)
 }

@@ -249,6 +249,7 @@ fn the_check_names_each_wrong_line() {
         let found = (error.line(), error.expected().starts_with(expected));
         assert_eq!(found, (Some(line), true), "{to}: {error}");
     }
+    let part = |from, to| &FAMILY[FAMILY.find(from).unwrap()..FAMILY.find(to).unwrap()];
     for (text, line, expected) in [
         (FAMILY, "published 2026-11-26 14:20:21\n", "published YYYY"),
         (FAMILY, "bandwidth 1073741824 1073741824 0\n", "bandwidth AVERAGE"),
@@ -259,6 +260,12 @@ fn the_check_names_each_wrong_line() {
             "router-sig-ed25519 Ezr8Hw1DgNEW4hvjHUkg53kqKTClDgeCIzh5LuXS7wwFHT7RHAJNtC6FFrA8u5V1\
              U2H4u15P5QngvWXNnQ7wAw\n",
             "router-sig-ed25519 SIGNATURE",
+        ),
+        (FAMILY, part("identity-ed25519", "master-key-ed25519"), "identity-ed25519 and an object"),
+        (
+            FAMILY,
+            part("ntor-onion-key-crosscert", "hidden-service-dir"),
+            "ntor-onion-key-crosscert",
         ),
     ] {
         let changed = text.replacen(line, "", 1);

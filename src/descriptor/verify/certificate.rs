@@ -33,9 +33,8 @@ pub(super) fn verify(
     signer: Signer,
 ) -> Result<Certified, VerifyProblem> {
     let malformed = VerifyProblem::Malformed { item: keyword };
-    let certificate = Ed25519Certificate::of(item, label)
-        .filter(|certificate| certificate.certificate_type() == kind)
-        .ok_or_else(|| malformed.clone())?;
+    let certificate =
+        Ed25519Certificate::of_type(item, label, kind).ok_or_else(|| malformed.clone())?;
     let signer = match signer {
         Signer::Included => certificate.signing_key().ok_or(malformed)?,
         Signer::Key(key) => key,
