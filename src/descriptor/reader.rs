@@ -327,8 +327,8 @@ impl<D: DescriptorEntry, R: BufRead> DescriptorReader<D, R> {
         });
         Some(checked.map_err(|error| {
             // The lines of the text count from the header.
-            let missing =
-                || own.split(|byte| *byte == b'\n').take_while(|line| is_annotation(line));
+            let is_before = |line: &&[u8]| line.trim_ascii().is_empty() || is_annotation(line);
+            let missing = || own.split(|byte| *byte == b'\n').take_while(is_before);
             let line = match error.line() {
                 Some(line) => line.saturating_sub(header_lines).max(1),
                 None => missing().count() + 1,

@@ -47,7 +47,7 @@ pub(in crate::descriptor) struct Entry {
     pub(in crate::descriptor) kind: Kind,
     pub(in crate::descriptor) text: Vec<u8>,
     pub(in crate::descriptor) start: Position,
-    /// The type of the last `@type` annotation, escaped.
+    /// The type of its `@type` annotation, escaped.
     pub(super) document_type: Option<Arc<str>>,
 }
 
@@ -101,6 +101,8 @@ pub(in crate::descriptor) struct Splitter {
     unsigned: Option<Position>,
     /// The type of the last `@type` annotation, escaped.
     document_type: Option<Arc<str>>,
+    /// Whether it is that of this document.
+    has_type: bool,
     parts: VecDeque<Part>,
 }
 
@@ -119,6 +121,7 @@ impl Splitter {
             before: kind,
             unsigned: None,
             document_type: None,
+            has_type: false,
             parts: VecDeque::new(),
         }
     }
@@ -163,7 +166,9 @@ impl Splitter {
             self.push(line);
         } else {
             match self.state {
-                State::Between | State::Annotations if bytes.is_empty() => {}
+                State::Between if bytes.is_empty() => {}
+                // Lines and offsets are counted within the text of the entry.
+                State::Annotations if bytes.is_empty() => self.push(line),
                 State::Between => {
                     self.start = self.next;
                     self.lose(bytes);
@@ -188,7 +193,11 @@ impl Splitter {
     pub(in crate::descriptor) fn finish(&mut self, is_ended: bool) {
         match self.state {
             State::Entry(kind) if !is_ended && !matches!(self.last, Last::JustComplete) => {
-                self.fail(ReadProblem::Truncated { kind: kind.name(), missing: kind.missing() });
+                let missing = match self.last {
+                    Last::Complete => Kind::RouterStatus.missing(),
+                    _ => kind.missing(),
+                };
+                self.fail(ReadProblem::Truncated { kind: kind.name(), missing });
             }
             _ => self.end_before_another(),
         }
@@ -206,8 +215,10 @@ impl Splitter {
             self.end_before_another();
             self.end_network_status();
             self.start = self.next;
+            self.has_type = false;
         }
         if let Some(document_type) = document_type {
+            self.has_type = true;
             let shown = excerpt(document_type);
             let is_repeated = self.document_type.as_deref() == Some(&*shown);
             if !is_repeated {
@@ -263,6 +274,7 @@ impl Splitter {
         if self.state != State::Annotations {
             self.end_before_another();
             self.start = self.next;
+            self.has_type &= matches!(kind, Kind::RouterStatus | Kind::Footer);
         }
         match kind {
             Kind::Header => {
@@ -367,7 +379,7 @@ impl Splitter {
             kind,
             text,
             start: self.start,
-            document_type: self.document_type.clone(),
+            document_type: self.document_type.clone().filter(|_| self.has_type),
         }));
         self.before = Some(kind);
         self.state = State::Between;

@@ -571,3 +571,40 @@ proptest! {
         prop_assert_eq!(read.last().unwrap(), "router relay1");
     }
 }
+
+#[test]
+fn lines_are_counted_across_empty_ones_between_annotations() {
+    let server = SERVER.replacen("published ", "published x", 1);
+    let published = lines(server.split_once("published ").unwrap().0) + 1;
+    for (file, wrong) in [
+        (format!("@type server-descriptor 1.0\n\n@source x\r\n\r\n{server}"), 4 + published),
+        (
+            format!("@type server-descriptor 1.0\n\n{}", SERVER.replacen("router ", "router -", 1)),
+            3,
+        ),
+    ] {
+        let error = DescriptorReader::<ServerDescriptor, _>::new(file.as_bytes()).next();
+        let error = error.unwrap().unwrap_err();
+        assert_eq!((error.offset(), error.line(), error.wrong_line()), (0, 1, wrong), "{file}");
+    }
+    let file = format!("@type server-descriptor 1.0\n\n{SERVER}");
+    let whole = DescriptorReader::<ServerDescriptor, _>::new(file.as_bytes()).next();
+    assert_eq!(whole.unwrap().unwrap().to_string(), file);
+}
+
+#[test]
+fn a_document_without_an_annotation_has_no_type() {
+    let file = format!("@type server-descriptor 1.0\n{SERVER}{SERVER}@source x\n{SERVER}");
+    let mut reader = DescriptorReader::<ServerDescriptor, _>::new(file.as_bytes());
+    for expected in [Some("server-descriptor 1.0"), None, None] {
+        reader.next().unwrap().unwrap();
+        assert_eq!(reader.document_type(), expected);
+    }
+    // The entries of a network status have its type.
+    let file = format!("@type network-status-consensus-3 1.0\n{CONSENSUS}");
+    let mut reader = DescriptorReader::<RouterStatus, _>::new(file.as_bytes());
+    while let Some(entry) = reader.next() {
+        entry.unwrap();
+        assert_eq!(reader.document_type(), Some("network-status-consensus-3 1.0"));
+    }
+}
