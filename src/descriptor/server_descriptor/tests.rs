@@ -249,7 +249,7 @@ fn the_check_names_each_wrong_line() {
         let found = (error.line(), error.expected().starts_with(expected));
         assert_eq!(found, (Some(line), true), "{to}: {error}");
     }
-    let part = |from, to| &FAMILY[FAMILY.find(from).unwrap()..FAMILY.find(to).unwrap()];
+    let part = |from, to| FAMILY.get(FAMILY.find(from).unwrap()..FAMILY.find(to).unwrap()).unwrap();
     for (text, line, expected) in [
         (FAMILY, "published 2026-11-26 14:20:21\n", "published YYYY"),
         (FAMILY, "bandwidth 1073741824 1073741824 0\n", "bandwidth AVERAGE"),
