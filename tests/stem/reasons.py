@@ -199,9 +199,9 @@ def identities(kind, field, torcon, stem, context):
 
 @reason
 def cells(_kind, field, torcon, stem, context):
-    if field in ("cell_queued_cells", "cell_time_in_queue", "cell_processed_cells") and torcon is None \
+    if field in ("cell_queued_cells", "cell_time_in_queue", "cell_processed_cells") \
             and context.note and stem != context.undamaged:
-        return "Stem leaves out the invalid numbers of a list; torcon counts the line as absent"
+        return "Stem leaves out the invalid numbers of a list"
     return None
 
 
