@@ -41,6 +41,8 @@ mod builder;
 mod certificate;
 mod consensus;
 pub(crate) mod digest;
+#[cfg(any(feature = "onion-descriptor", feature = "verify"))]
+mod ed25519;
 mod exit_policy;
 mod extra_info;
 mod history;

@@ -7,7 +7,6 @@ use data_encoding::HEXUPPER_PERMISSIVE;
 use memchr::{memchr, memmem};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use sha3::Sha3_256;
 
 use super::extra_info::ExtraInfo;
 use super::item::{Items, base64, take_line};
@@ -27,13 +26,6 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Returns the SHA3-256 digest. Differences between consensuses name the old one by that of its
-/// [signed part](consensus_signed_part), and the new one by that of its whole text.
-#[allow(dead_code, reason = "for the consensus")]
-pub(crate) fn sha3_256(bytes: &[u8]) -> [u8; 32] {
-    Sha3_256::digest(bytes).into()
-}
-
 /// Returns the part of a consensus or vote that authorities sign. `vote-digest` lines and `sha1`
 /// signatures are over its SHA-1 digest, `sha256` signatures over its SHA-256 digest.
 pub(crate) fn consensus_signed_part(text: &[u8]) -> Option<&[u8]> {
@@ -41,7 +33,7 @@ pub(crate) fn consensus_signed_part(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Returns the part of a key certificate whose SHA-1 digest the identity key signs.
-#[allow(dead_code, reason = "for the signatures")]
+#[cfg(any(test, feature = "verify"))]
 pub(crate) fn key_certificate_signed_part(text: &[u8]) -> Option<&[u8]> {
     signed_part(text, b"dir-key-certificate-version", b"\ndir-key-certification", b'\n')
 }
@@ -58,7 +50,7 @@ pub(crate) fn extra_info_signed_part(text: &[u8]) -> Option<&[u8]> {
 
 /// Returns the part of a server descriptor or extra-info document that the Ed25519 signature covers,
 /// behind the prefix of the signature.
-#[allow(dead_code, reason = "for the signatures")]
+#[cfg(any(test, feature = "verify"))]
 pub(crate) fn ed25519_signed_part(text: &[u8]) -> Option<&[u8]> {
     signed_part(text, b"", b"\nrouter-sig-ed25519", b' ')
 }

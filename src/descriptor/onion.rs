@@ -10,13 +10,14 @@ mod introduction_point;
 mod link_specifier;
 #[cfg(feature = "onion-descriptor")]
 mod second_layer;
+#[cfg(any(feature = "onion-descriptor", feature = "verify"))]
+mod signature;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
 use data_encoding::BASE64_NOPAD;
-use memchr::memmem;
 
 #[cfg(feature = "onion-descriptor")]
 pub use self::first_layer::{OnionAuthClient, OnionFirstLayer};
@@ -262,22 +263,7 @@ impl OnionDescriptor {
     pub fn signature(&self) -> Option<[u8; 64]> {
         signature(&self.find(b"signature")?)
     }
-
-    /// Returns the bytes that are signed, behind the prefix [`SIGNED_PREFIX`]: all before the line
-    /// `signature`.
-    #[cfg_attr(not(feature = "onion-descriptor"), allow(dead_code, reason = "used by features"))]
-    pub(crate) fn signed_bytes(&self) -> &[u8] {
-        let text = self.text.as_bytes();
-        let start = memmem::find(text, b"\nhs-descriptor ").map_or(0, |before| before + 1);
-        let start = if text.starts_with(b"hs-descriptor ") { 0 } else { start };
-        let end = memmem::rfind(text, b"\nsignature ").map_or(text.len(), |before| before + 1);
-        text.get(start..end).unwrap_or_default()
-    }
 }
-
-/// The prefix of the bytes that the signature signs.
-#[cfg_attr(not(feature = "onion-descriptor"), allow(dead_code, reason = "used by features"))]
-pub(crate) const SIGNED_PREFIX: &[u8] = b"Tor onion service descriptor sig v3";
 
 impl fmt::Debug for OnionDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

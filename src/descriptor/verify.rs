@@ -4,7 +4,6 @@ mod authority;
 mod certificate;
 mod consensus;
 mod document;
-mod ed25519;
 mod onion;
 mod relay;
 mod rsa;

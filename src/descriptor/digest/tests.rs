@@ -2,7 +2,7 @@ use data_encoding::{BASE64_NOPAD, HEXUPPER};
 
 use super::super::{ExtraInfo, Microdescriptor, Microdescriptors, ServerDescriptor};
 use super::{
-    consensus_signed_part, ed25519_signed_part, key_certificate_signed_part, sha1, sha3_256, sha256,
+    consensus_signed_part, ed25519_signed_part, key_certificate_signed_part, sha1, sha256,
 };
 
 #[test]
@@ -11,10 +11,6 @@ fn the_digests_of_abc_are_those_of_the_standards() {
     assert_eq!(
         HEXUPPER.encode(&sha256(b"abc")),
         "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD"
-    );
-    assert_eq!(
-        HEXUPPER.encode(&sha3_256(b"abc")),
-        "3A985DA74FE225B2045C172D6BD390BD855F086E3E9D525B46BFE24511431532"
     );
 }
 

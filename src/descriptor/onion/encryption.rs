@@ -4,17 +4,13 @@
 use aes::Aes256;
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
-use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
-use curve25519_dalek::scalar::Scalar;
 use hmac::digest::CtOutput;
 use memchr::memchr;
-use sha2::Sha512;
 use sha3::{Digest, Sha3_256};
 use shake::Shake256;
 use shake::digest::{ExtendableOutput, Update, XofReader};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{OnionDescriptor, SIGNED_PREFIX};
 use crate::names::OnionAddress;
 
 /// A layer of encryption.
@@ -155,27 +151,6 @@ pub(super) fn decrypt_cookie(key: &[u8; 32], iv: &[u8; 16], encrypted: [u8; 16])
     let mut cookie = Zeroizing::new(encrypted);
     apply(key, iv, &mut *cookie)?;
     Some(cookie)
-}
-
-/// Returns whether the signature of a descriptor is valid, so that all its bytes are those of its
-/// service. It tells a damaged descriptor from that of another service.
-pub(super) fn is_signed(descriptor: &OnionDescriptor) -> bool {
-    let verify = || {
-        let (key, signature) = (descriptor.signing_key()?, descriptor.signature()?);
-        let (commitment, response) = signature.split_first_chunk::<32>()?;
-        let response = Scalar::from_canonical_bytes(response.try_into().ok()?).into_option()?;
-        let point = CompressedEdwardsY(key).decompress()?;
-        let challenge = Sha512::new()
-            .chain_update(commitment)
-            .chain_update(key)
-            .chain_update(SIGNED_PREFIX)
-            .chain_update(descriptor.signed_bytes());
-        let challenge = Scalar::from_bytes_mod_order_wide(&challenge.finalize().into());
-        let expected =
-            EdwardsPoint::vartime_double_scalar_mul_basepoint(&challenge, &-point, &response);
-        Some(expected.compress().as_bytes() == commitment)
-    };
-    verify() == Some(true)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::encryption::{Cookie, Credentials, Layer, decrypt_cookie, is_signed};
+use super::encryption::{Cookie, Credentials, Layer, decrypt_cookie};
 use super::second_layer::OnionSecondLayer;
 use super::{EXPECTED_CERTIFICATE, OnionDescriptor, message};
 use crate::descriptor::item::{DescriptorItem, Items, base64, has_lines};
@@ -292,7 +292,10 @@ impl OnionDescriptor {
             Some(text) => {
                 Ok(OnionFirstLayer { text: Text::new(text), address: *service, credentials })
             }
-            None if is_signed(self) => Err(failed(Problem::WrongAddress)),
+            // The signature tells a damaged descriptor from that of another service.
+            None if self.signing_key().is_some_and(|key| self.is_signed_by(&key)) => {
+                Err(failed(Problem::WrongAddress))
+            }
             None => Err(failed(Problem::Damaged { layer: "descriptor" })),
         }
     }

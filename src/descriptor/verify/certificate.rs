@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::ed25519;
 use crate::descriptor::certificate::{CertificateType, Ed25519Certificate};
+use crate::descriptor::ed25519;
 use crate::descriptor::item::DescriptorItem;
 use crate::error::VerifyProblem;
 

@@ -1,6 +1,6 @@
 //! Signatures of consensus documents and votes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::authority::{self, AuthorityKeys};
@@ -210,7 +210,6 @@ impl Vote {
         let authority = self.authority().ok_or(VerifyProblem::Missing { item })?;
         let item = "dir-key-certificate-version";
         let certificate = authority.key_certificate().ok_or(VerifyProblem::Missing { item })?;
-        let certificate = Certificate::new(&certificate);
         let (mut digests, signatures) = split(self.as_bytes())?;
         let [signature] = signatures.as_slice() else {
             return Err(VerifyProblem::Repeated { item: SIGNATURE });
@@ -218,7 +217,8 @@ impl Vote {
         if signature.identity != authority.identity() {
             return Err(VerifyProblem::OtherKey { item: SIGNATURE, of: "dir-source" });
         }
-        verify_signature(signature, &mut digests, &[certificate], at)?;
+        let certificates = std::slice::from_ref(&certificate);
+        Certificates::new(certificates, at).verify(signature, &mut digests)?;
         match authorities.contains(&signature.identity) {
             true => Ok(signature.identity),
             false => Err(VerifyProblem::Untrusted),
@@ -234,7 +234,7 @@ fn verify_consensus(
 ) -> Result<ConsensusSigners, VerifyProblem> {
     let trusted: BTreeSet<_> = authorities.iter().collect();
     let needed = trusted.len() / 2 + 1;
-    let certificates: Vec<_> = certificates.iter().map(Certificate::new).collect();
+    let mut certificates = Certificates::new(certificates, at);
     let (mut digests, signatures) = split(text)?;
     let mut signers = ConsensusSigners { authorities: Vec::new(), needed, refused: Vec::new() };
     for signature in signatures {
@@ -243,7 +243,7 @@ fn verify_consensus(
             continue;
         }
         let outcome = match trusted.contains(&authority) {
-            true => verify_signature(&signature, &mut digests, &certificates, at),
+            true => certificates.verify(&signature, &mut digests),
             false => Err(VerifyProblem::Untrusted),
         };
         match outcome {
@@ -277,23 +277,65 @@ fn split(text: &[u8]) -> Result<(Digests<'_>, Vec<DirectorySignature>), VerifyPr
     Ok((Digests { signed, sha1: None, sha256: None }, signatures))
 }
 
-/// A certificate, and its keys, by which it is found before it is verified.
-struct Certificate<'a> {
-    document: Document<'a>,
-    keys: Option<AuthorityKeys>,
+/// The certificates of the caller. Each is verified at most once, so that many signatures by one key
+/// and many certificates of it take linear time.
+struct Certificates<'a> {
+    /// By the digests of the identity and of the signing key.
+    by_keys: BTreeMap<(Fingerprint, Fingerprint), Candidates<'a>>,
+    at: SystemTime,
 }
 
-impl<'a> Certificate<'a> {
-    fn new(certificate: &'a KeyCertificate) -> Self {
-        let document = Document::new(certificate.as_bytes());
-        let keys = AuthorityKeys::read(&document).ok();
-        Self { document, keys }
+/// The certificates with the same keys.
+#[derive(Default)]
+struct Candidates<'a> {
+    documents: Vec<Document<'a>>,
+    /// The keys, if one of the certificates is valid; otherwise the problem of the last one.
+    keys: Option<Result<AuthorityKeys, VerifyProblem>>,
+}
+
+impl<'a> Certificates<'a> {
+    fn new(certificates: &'a [KeyCertificate], at: SystemTime) -> Self {
+        let mut by_keys = BTreeMap::<_, Candidates<'_>>::new();
+        for certificate in certificates {
+            let document = Document::new(certificate.as_bytes());
+            if let Ok(keys) = AuthorityKeys::read(&document) {
+                let keys = (keys.identity.digest(), keys.signing_key.digest());
+                by_keys.entry(keys).or_default().documents.push(document);
+            }
+        }
+        Self { by_keys, at }
     }
 
-    fn is_of(&self, signature: &DirectorySignature) -> bool {
-        self.keys.as_ref().is_some_and(|keys| {
-            keys.identity.digest() == signature.identity
-                && *keys.signing_key.digest().as_bytes() == signature.signing_key_digest
+    /// Verifies a signature with a valid certificate of its authority and its key.
+    fn verify(
+        &mut self,
+        signature: &DirectorySignature,
+        digests: &mut Digests<'_>,
+    ) -> Result<(), VerifyProblem> {
+        let digest = digests.get(&signature.algorithm)?;
+        let key = Fingerprint::from(signature.signing_key_digest);
+        let candidates = self.by_keys.get_mut(&(signature.identity, key));
+        let candidates = candidates.ok_or(VerifyProblem::NoCertificate { key })?;
+        let keys = candidates.keys(self.at).clone()?;
+        match keys.signing_key.verify(&signature.signature, digest) {
+            true => Ok(()),
+            false => Err(VerifyProblem::Signature { item: SIGNATURE }),
+        }
+    }
+}
+
+impl Candidates<'_> {
+    fn keys(&mut self, at: SystemTime) -> &Result<AuthorityKeys, VerifyProblem> {
+        self.keys.get_or_insert_with(|| {
+            let item = "dir-key-certificate-version";
+            let mut keys = Err(VerifyProblem::Missing { item });
+            for document in &self.documents {
+                keys = authority::verify(document, at);
+                if keys.is_ok() {
+                    break;
+                }
+            }
+            keys
         })
     }
 }
@@ -314,25 +356,4 @@ impl Digests<'_> {
             other => Err(VerifyProblem::Algorithm { algorithm: other.as_str().into() }),
         }
     }
-}
-
-/// Verifies a signature with the certificates of its authority that have its key. One of them must be
-/// valid.
-fn verify_signature(
-    signature: &DirectorySignature,
-    digests: &mut Digests<'_>,
-    certificates: &[Certificate<'_>],
-    at: SystemTime,
-) -> Result<(), VerifyProblem> {
-    let digest = digests.get(&signature.algorithm)?;
-    let key = Fingerprint::from(signature.signing_key_digest);
-    let mut problem = VerifyProblem::NoCertificate { key };
-    for certificate in certificates.iter().filter(|certificate| certificate.is_of(signature)) {
-        match authority::verify(&certificate.document, at) {
-            Ok(keys) if keys.signing_key.verify(&signature.signature, digest) => return Ok(()),
-            Ok(_) => return Err(VerifyProblem::Signature { item: SIGNATURE }),
-            Err(invalid) => problem = invalid,
-        }
-    }
-    Err(problem)
 }

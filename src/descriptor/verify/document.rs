@@ -80,16 +80,6 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Returns the text from the first line to an item, without the item.
-    pub(super) fn before(&self, item: &DescriptorItem<'a>) -> &'a [u8] {
-        // The lines are slices of the text.
-        let offset = |item: &DescriptorItem<'_>| {
-            item.line().as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
-        };
-        let start = self.items.first().map_or(0, offset);
-        self.text.get(start..offset(item)).unwrap_or_default()
-    }
-
     pub(super) fn text(&self) -> &'a [u8] {
         self.text
     }

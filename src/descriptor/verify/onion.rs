@@ -3,11 +3,9 @@
 use std::time::SystemTime;
 
 use super::certificate::{self, Signer};
-use super::document::Document;
-use super::ed25519;
+use super::document::{Document, not_covered};
 use crate::descriptor::OnionDescriptor;
 use crate::descriptor::certificate::CertificateType;
-use crate::descriptor::onion::SIGNED_PREFIX;
 use crate::error::{VerifyError, VerifyProblem};
 use crate::names::{OnionAddress, TimePeriod};
 
@@ -53,17 +51,17 @@ impl OnionDescriptor {
     ) -> Result<(), VerifyError> {
         let periods = [period.previous(), period, period.next()];
         let is_of_service = |key| periods.iter().any(|period| service.blinded_key(*period) == key);
-        verify(self.as_bytes(), is_of_service, at)
+        verify(self, is_of_service, at)
             .map_err(|problem| VerifyError::new("the descriptor of an onion service", problem))
     }
 }
 
 fn verify(
-    text: &[u8],
+    descriptor: &OnionDescriptor,
     is_of_service: impl Fn([u8; 32]) -> bool,
     at: SystemTime,
 ) -> Result<(), VerifyProblem> {
-    let document = Document::new(text);
+    let document = Document::new(descriptor.as_bytes());
     document.begins_with("hs-descriptor")?;
     let item = "descriptor-signing-key-cert";
     let line = document.one(item)?;
@@ -75,10 +73,14 @@ fn verify(
     let item = "signature";
     let line = document.one(item)?;
     document.ends_with(&[item])?;
-    let signature = line.words().next().and_then(ed25519::read_signature);
-    let signature = signature.ok_or(VerifyProblem::Malformed { item })?;
-    let signed = [SIGNED_PREFIX, document.before(&line)].concat();
-    if !ed25519::verify(&certified.key, &signed, &signature) {
+    // An object behind the signature is not signed either.
+    if line.object().is_some() {
+        return Err(not_covered(&line));
+    }
+    if descriptor.signature().is_none() {
+        return Err(VerifyProblem::Malformed { item });
+    }
+    if !descriptor.is_signed_by(&certified.key) {
         return Err(VerifyProblem::Signature { item });
     }
     certified.valid_at(at, "descriptor-signing-key-cert").map(|_| ())

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use curve25519_dalek::montgomery::MontgomeryPoint;
 use data_encoding::BASE64_NOPAD;
 use sha2::{Digest, Sha256};
 
 use super::certificate::{self, Signer};
 use super::document::{Document, object};
-use super::ed25519;
 use super::rsa::RsaKey;
 use crate::descriptor::certificate::CertificateType;
 use crate::descriptor::digest::{
     ed25519_signed_part, extra_info_signed_part, server_descriptor_signed_part, sha1,
 };
+use crate::descriptor::ed25519;
 use crate::descriptor::item::{DescriptorItem, base64};
 use crate::descriptor::{ExtraInfo, ServerDescriptor};
 use crate::error::{VerifyError, VerifyProblem};
@@ -282,7 +283,7 @@ fn verify_ed25519(
     let line = document.one(item)?;
     document.ends_with(&[item, "router-signature"])?;
     let malformed = VerifyProblem::Malformed { item };
-    let signature = line.words().next().and_then(ed25519::read_signature);
+    let signature = line.words().next().and_then(base64);
     let signature = signature.ok_or(malformed)?;
     let text = document.up_to(&line, item, ed25519_signed_part(document.text()))?;
     let digest = Sha256::new().chain_update(PREFIX).chain_update(text).finalize();
@@ -328,11 +329,18 @@ fn verify_ntor_key(
         _ => return Err(VerifyProblem::Malformed { item }),
     };
     let malformed = VerifyProblem::Malformed { item: "ntor-onion-key" };
-    let signer = Signer::Key(ed25519::from_ntor_key(key, sign_bit).ok_or(malformed)?);
+    let signer = Signer::Key(from_ntor_key(key, sign_bit).ok_or(malformed)?);
     certificate::verify(&line, item, CERTIFICATE, CertificateType::NtorCcIdentity, signer)?
         .certifies(master_key, item, "identity-ed25519")?
         .valid_at(at, item)
         .map(|certified| certified.expires)
+}
+
+/// Returns the Ed25519 key that has the same private key as an ntor key. The sign bit is that of
+/// `ntor-onion-key-crosscert`.
+fn from_ntor_key(key: [u8; 32], sign_bit: u8) -> Option<[u8; 32]> {
+    let point = MontgomeryPoint(key).to_edwards(sign_bit)?;
+    Some(point.compress().to_bytes())
 }
 
 /// Verifies the certificates of families. Returns the keys of those that are valid at the time; tor

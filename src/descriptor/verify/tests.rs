@@ -269,6 +269,27 @@ fn a_repeated_signature_counts_once() {
 }
 
 #[test]
+fn many_signatures_and_certificates_of_one_key_take_linear_time() {
+    let (texts, trusted) = (certificates(CERTIFICATES), authorities());
+    let start = CONSENSUS.find("directory-signature").unwrap();
+    let (signed, signatures) = CONSENSUS.split_at(start);
+    // The time is the last thing that is verified of a certificate.
+    let one = signatures.split_inclusive("-----END SIGNATURE-----\n").next().unwrap();
+    let authority = one.split(' ').find_map(|word| word.parse::<Fingerprint>().ok()).unwrap();
+    let certificate = texts[trusted.iter().position(|one| *one == authority).unwrap()];
+    let expired = then() + Duration::from_secs(10 * 365 * 86_400);
+    let text = format!("{signed}{}", one.repeat(1_000));
+    let started = std::time::Instant::now();
+    let many = vec![certificate; 50];
+    let problem = consensus(text.as_bytes(), &many, &trusted, expired).unwrap_err();
+    let VerifyProblem::TooFewSignatures { refused, .. } = problem else { panic!("{problem:?}") };
+    assert_eq!(refused.len(), 1_000);
+    assert!(refused.iter().all(|one| matches!(one.problem, VerifyProblem::Expired { .. })));
+    // 50,000 verifications of a certificate take minutes.
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+}
+
+#[test]
 fn signatures_of_another_flavor_do_not_match() {
     let (texts, trusted) = (certificates(CERTIFICATES), authorities());
     let split = |text: &'static str| text.split_at(text.find("directory-signature").unwrap());
@@ -420,6 +441,11 @@ fn a_change_in_any_line_of_the_descriptor_of_an_onion_service_is_refused() {
     assert!(problems.contains("Signature { item: \"signature\" }"), "{problems:?}");
     let certificate = "Signature { item: \"descriptor-signing-key-cert\" }";
     assert!(problems.contains(certificate), "{problems:?}");
+    // An object that belongs to the line of the signature.
+    let object = "-----BEGIN X-----\nrevision-counter 7\n-----END X-----\n";
+    let added = OnionDescriptor::parse(format!("{}\n{object}", ONION.trim_end())).unwrap();
+    let problem = added.verify(&service, period, at).unwrap_err().problem().clone();
+    assert!(matches!(problem, VerifyProblem::NotCovered { .. }), "{problem:?}");
     let added = OnionDescriptor::parse(format!("{}\nrevision-counter 7\n", ONION.trim_end()));
     let error = added.unwrap().verify(&service, period, at).unwrap_err();
     let problem = VerifyProblem::NotCovered { line: "revision-counter 7".into() };
