@@ -229,9 +229,9 @@ impl OnionDescriptor {
 
     /// Returns whether the blinded key is that of a service in a time period.
     ///
-    /// Only the service can sign by its blinded key. So a descriptor whose certificate and signature
-    /// are valid is that of the service if this method returns `true` for the time period in which it
-    /// was published, or the one after it.
+    /// It compares keys and verifies no signature: everybody who knows the address can write a
+    /// descriptor with its blinded key. `verify` (Cargo feature `verify`) verifies that the service
+    /// signed it.
     ///
     /// # Examples
     ///

@@ -5,14 +5,17 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use torcon::Error;
-use torcon::descriptor::{AnyDescriptor, DescriptorReader, ServerDescriptor};
+use torcon::descriptor::{
+    AnyDescriptor, Consensus, DescriptorReader, OnionDescriptor, ServerDescriptor,
+};
 use torcon::error::{
     AuthProblem, BufferProblem, CircuitProblem, ConnectProblem, Disconnect, LaunchProblem,
-    OnionProblem, ResolveProblem, SocksCode, SocksProblem, SocksStep,
+    OnionDescriptorProblem, OnionProblem, ResolveProblem, SocksCode, SocksProblem, SocksStep,
 };
-use torcon::names::{CircuitPurpose, CircuitStatus, OnionKey, StreamReason};
+use torcon::names::{CircuitPurpose, CircuitStatus, OnionKey, StreamReason, TimePeriod};
 
 use crate::support::failure::panic_of;
 
@@ -155,6 +158,45 @@ fn the_errors_of_documents_in_files_have_good_texts() {
         "invalid document at line 1 (byte 0): it exceeds the limit of 3 bytes; raise \
          DescriptorReader::with_limit if it is valid"
     );
+}
+
+#[test]
+fn the_errors_of_onion_descriptors_have_good_texts() {
+    let address = OnionKey::from_seed([7; 32]).address();
+    let now = SystemTime::now();
+    let text = "hs-descriptor 3\ndescriptor-signing-key-cert\nrevision-counter x\n";
+    let descriptor = OnionDescriptor::parse(text).unwrap();
+    let error = descriptor.decrypt(&address, None).unwrap_err();
+    check_text(&error);
+    check_text(&Error::from(error));
+    let error = descriptor.verify(&address, TimePeriod::at(now), now).unwrap_err();
+    check_text(&error);
+    assert_eq!(
+        chain(&error),
+        "cannot verify the descriptor of an onion service: the line descriptor-signing-key-cert \
+         has a syntax error, or its object is not valid"
+    );
+    check_text(&Error::from(error));
+    for problem in [
+        OnionDescriptorProblem::WrongAddress,
+        OnionDescriptorProblem::ClientAuthNeeded,
+        OnionDescriptorProblem::ClientNotAuthorized,
+        OnionDescriptorProblem::Damaged { layer: "second layer" },
+    ] {
+        check_text(&problem);
+    }
+}
+
+#[test]
+fn no_signature_of_a_consensus_counts_without_authorities() {
+    let text = "network-status-version 3\nvote-status consensus\ndirectory-signature \
+                1111111111111111111111111111111111111111 \
+                2222222222222222222222222222222222222222\n\
+                -----BEGIN SIGNATURE-----\nAAAA\n-----END SIGNATURE-----\n";
+    let consensus = Consensus::parse(text).unwrap();
+    let error = consensus.verify(&[], &[], SystemTime::now()).unwrap_err();
+    check_text(&error);
+    check_text(&Error::from(error));
 }
 
 #[test]

@@ -224,8 +224,9 @@ impl OnionDescriptor {
     ///
     /// The key is that of an authorized client; a service without authorized clients ignores it.
     ///
-    /// The encryption shows that the author of the descriptor knew the address, not that it is the
-    /// service: see [`belongs_to`](Self::belongs_to).
+    /// It does not verify the signature. Everybody who knows the address can encrypt a descriptor that
+    /// this method decrypts: call `verify` (Cargo feature `verify`) before, unless a tor returned the
+    /// descriptor.
     ///
     /// # Errors
     ///
