@@ -40,7 +40,8 @@ const RULES: &[Rule] = &[
     Rule::once(b"onion-key", "onion-key and, if any, a key in base64", |item| {
         item.object().is_none() || item.decode_object("RSA PUBLIC KEY").is_some()
     }),
-    Rule::once(b"ntor-onion-key", "ntor-onion-key KEY in base64", |item| {
+    // Relays before tor 0.2.4 have none.
+    Rule::optional(b"ntor-onion-key", "ntor-onion-key KEY in base64", |item| {
         item.words().next().and_then(base64::<32>).is_some()
     }),
     Rule::repeated(b"a", "a ADDRESS:PORT", |item| item.address().is_some()),

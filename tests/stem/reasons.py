@@ -143,7 +143,7 @@ def validity(_kind, field, torcon, _stem, context):
     if field != "is valid":
         return None
     if "expected ntor-onion-key KEY" in (context.torcon.get("check") or ""):
-        return "torcon demands the ntor key, which every relay has since tor 0.4.5"
+        return "torcon demands the ntor key if there is a certificate of it, as tor does"
     if not torcon and context.note:
         return "torcon checks the line that was damaged; Stem does not know the line or does not check it"
     error = context.stem_error or ""
