@@ -459,10 +459,13 @@ fn descriptors_are_maps_of_the_values_of_their_methods() {
         "{\"nickname\":\"test004r\",\"identity\":\"E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC\",\
          \"published\":{\"secs_since_epoch\":2145916800,\"nanos_since_epoch\":0},\
          \"address\":\"127.0.0.1\",\"or_port\":5004,\"dir_port\":null,\"version\":null,\
+         \"version_text\":null,\
          \"protocols\":null,\"bandwidth\":56,\"measured_bandwidth\":null,\"is_unmeasured\":false,\
-         \"exit_ports\":\"accept 80\",\"or_addresses\":[\"127.0.0.1:5004\"],\
+         \"exit_ports\":\"accept 80\",\"has_no_ed25519_identity\":false,\
+         \"or_addresses\":[\"127.0.0.1:5004\"],\
          \"flags\":[\"Exit\",\"Fast\"],\"microdescriptor_digests\":[],\
+         \"unrecognized\":[],\
          \"descriptor_digest\":\"FANtNjdwf/PO5Ex06DjrCVOi690\",\"ed25519_identity\":null,\
-         \"microdescriptor_digest\":null}"
+         \"microdescriptor_digest\":null,\"weights\":{\"Bandwidth\":\"56\"},\"stats\":{}}"
     );
 }
