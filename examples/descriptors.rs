@@ -6,7 +6,7 @@
 //!
 //! It reads the files of tor's data directory, such as `cached-descriptors`, and those of CollecTor, and
 //! recognizes the kinds of the documents; without a file it reads its standard input. The relays of a
-//! consensus or vote are printed behind it, each on a line of its own. Broken documents are reported on
+//! consensus or vote are printed behind it, one a line. Broken documents are reported on
 //! standard error, with their position. The program fails if no document could be read.
 #![expect(clippy::print_stderr, reason = "example output")]
 

@@ -229,7 +229,7 @@ impl OnionDescriptor {
 
     /// Returns whether the blinded key is that of a service in a time period.
     ///
-    /// It compares keys and verifies no signature: everybody who knows the address can write a
+    /// It compares keys and verifies no signature: every client that knows the address can write a
     /// descriptor with its blinded key. `verify` (Cargo feature `verify`) verifies that the service
     /// signed it.
     ///

@@ -224,7 +224,7 @@ impl OnionDescriptor {
     ///
     /// The key is that of an authorized client; a service without authorized clients ignores it.
     ///
-    /// It does not verify the signature. Everybody who knows the address can encrypt a descriptor that
+    /// It does not verify the signature. Every client that knows the address can encrypt a descriptor that
     /// this method decrypts: call `verify` (Cargo feature `verify`) before, unless a tor returned the
     /// descriptor.
     ///
