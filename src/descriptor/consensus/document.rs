@@ -40,9 +40,7 @@ impl Document {
         let flavor = flavor.ok_or_else(|| wrong("the line network-status-version 3"))?;
         let before = |end: usize| bytes.get(..end).unwrap_or_default();
         let find = |end, line: &[u8]| memmem::find(before(end), line).map_or(end, |at| at + 1);
-        // As in tor, no other line ends the entries.
-        let footer = find(bytes.len(), b"\ndirectory-footer");
-        let footer = find(footer, b"\ndirectory-signature");
+        let footer = find_footer(bytes).unwrap_or(bytes.len());
         let entries = find(footer, b"\nr ");
         let authorities = find(entries, b"\ndir-source ");
         let status = Items::new(before(authorities)).find_keyword(b"vote-status");
@@ -102,10 +100,10 @@ impl Document {
         read_delays(&self.find(b"voting-delay")?)
     }
 
-    /// Returns whether a time is from `valid-after` up to the time of the other line.
+    /// Returns whether a time is from `valid-after` up to that of the other line, inclusive as in tor.
     pub(super) fn is_between(&self, time: SystemTime, until: &[u8]) -> bool {
         self.time(b"valid-after").is_some_and(|start| start <= time)
-            && self.time(until).is_some_and(|end| time < end)
+            && self.time(until).is_some_and(|end| time <= end)
     }
 
     /// Finds a relay by the order of the entries.
@@ -194,6 +192,15 @@ impl Document {
         }
         Ok(())
     }
+}
+
+/// Returns where the footer begins. As in tor, only two lines end the entries.
+fn find_footer(text: &[u8]) -> Option<usize> {
+    let begins = |at: &usize| {
+        let line = text.get(*at..).unwrap_or_default();
+        line.starts_with(b"directory-footer") || line.starts_with(b"directory-signature")
+    };
+    memmem::find_iter(text, b"\ndirectory-").map(|at| at + 1).find(begins)
 }
 
 /// Reads `network-status-version 3 [FLAVOR]`.
@@ -343,14 +350,14 @@ macro_rules! has_document {
                 self.document.time(b"valid-until")
             }
 
-            /// Returns whether a time is at or after `valid-after`, and before `valid-until`.
+            /// Returns whether a time is from `valid-after` to `valid-until`, both included.
             #[doc(alias = "is_valid")]
             #[must_use]
             pub fn is_valid_at(&self, time: SystemTime) -> bool {
                 self.document.is_between(time, b"valid-until")
             }
 
-            /// Returns whether a time is at or after `valid-after`, and before `fresh-until`.
+            /// Returns whether a time is from `valid-after` to `fresh-until`, both included.
             #[doc(alias = "is_fresh")]
             #[must_use]
             pub fn is_fresh_at(&self, time: SystemTime) -> bool {

@@ -69,8 +69,8 @@ fn the_header_of_a_consensus_is_read() {
             .map(Option::unwrap);
     let second = Duration::from_secs(1);
     assert!(!consensus.is_valid_at(start - second) && consensus.is_valid_at(start));
-    assert!(consensus.is_fresh_at(fresh - second) && !consensus.is_fresh_at(fresh));
-    assert!(consensus.is_valid_at(fresh) && !consensus.is_valid_at(valid));
+    assert!(consensus.is_fresh_at(fresh) && !consensus.is_fresh_at(fresh + second));
+    assert!(consensus.is_valid_at(valid) && !consensus.is_valid_at(valid + second));
     let delay = Some(Duration::from_secs(300));
     assert_eq!((consensus.vote_delay(), consensus.distribution_delay()), (delay, delay));
     assert_eq!(consensus.client_versions().next().unwrap().to_string(), "0.2.9.14");

@@ -17,9 +17,9 @@ use crate::error::{VerifyError, VerifyProblem};
 use crate::names::{Fingerprint, OnionAddress, OnionKey, TimePeriod};
 use crate::wire::timestamp::read_time;
 
-const SERVER: &str = include_str!("tests/server.txt");
+const SERVER: &str = include_str!("../tests/server_family.txt");
 const EXTRA_INFO: &str = include_str!("tests/extra_info.txt");
-const OLD_SERVER: &str = include_str!("tests/old_server.txt");
+const OLD_SERVER: &str = include_str!("../tests/server_2005.txt");
 const CERTIFICATES: &str = include_str!("tests/certificates.txt");
 const CONSENSUS: &str = include_str!("tests/consensus.txt");
 const MICRODESC_CONSENSUS: &str = include_str!("tests/microdesc_consensus.txt");
