@@ -140,7 +140,7 @@ impl RouterStatus {
     #[doc(alias = "fingerprint")]
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
-        self.first.identity
+        self.first.identity()
     }
 
     /// Returns the digest of the descriptor, if the entry has one.
@@ -456,18 +456,18 @@ fn is_digest(item: &DescriptorItem<'_>) -> bool {
 
 impl From<&RouterStatus> for RelaySpec {
     fn from(relay: &RouterStatus) -> Self {
-        Self::from(relay.first.identity)
+        Self::from(relay.first.identity())
     }
 }
 
 impl From<RouterStatus> for RelaySpec {
     fn from(relay: RouterStatus) -> Self {
-        Self::from(relay.first.identity)
+        Self::from(relay.first.identity())
     }
 }
 
 impl fmt::Debug for RouterStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RouterStatus({} {})", self.first.nickname, self.first.identity)
+        write!(f, "RouterStatus({} {})", self.first.nickname, self.first.identity())
     }
 }

@@ -23,6 +23,7 @@ impl Text {
         Self { shared: Arc::new(bytes), range }
     }
 
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.shared.get(self.range.clone()).unwrap_or_default()
     }

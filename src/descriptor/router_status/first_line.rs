@@ -10,13 +10,36 @@ use crate::names::{Fingerprint, Nickname};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct FirstLine {
     pub(super) nickname: Nickname,
-    pub(super) identity: Fingerprint,
+    identity: Identity,
     pub(super) address: Ipv4Addr,
     pub(super) or_port: u16,
     pub(super) dir_port: u16,
 }
 
+/// The 20 bytes of an identity as numbers of 64, 64 and 32 bits, which stay in registers while a line is
+/// read.
+type Identity = (u64, u64, u32);
+
+fn identity_of(bytes: [u8; 20]) -> Identity {
+    let [a, b, c, d, e] = [0, 4, 8, 12, 16].map(|at| {
+        let part = bytes.get(at..).and_then(|rest| rest.first_chunk());
+        u32::from_be_bytes(part.copied().unwrap_or_default())
+    });
+    let join = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+    (join(a, b), join(c, d), e)
+}
+
 impl FirstLine {
+    pub(super) fn identity(&self) -> Fingerprint {
+        let (high, middle, low) = self.identity;
+        let mut bytes = [0; 20];
+        let parts = high.to_be_bytes().into_iter().chain(middle.to_be_bytes());
+        for (to, from) in bytes.iter_mut().zip(parts.chain(low.to_be_bytes())) {
+            *to = from;
+        }
+        Fingerprint::from(bytes)
+    }
+
     /// Reads the first line of a text; the error is what was expected.
     #[inline]
     pub(super) fn read(text: &[u8]) -> Result<Self, &'static str> {
@@ -45,7 +68,7 @@ impl FirstLine {
         let address = cursor.address().ok_or("an IPv4 address")?;
         let or_port = cursor.port().ok_or("a port")?;
         let dir_port = cursor.port().ok_or("a second port")?;
-        Ok(Self { nickname, identity: Fingerprint::from(identity), address, or_port, dir_port })
+        Ok(Self { nickname, identity, address, or_port, dir_port })
     }
 }
 
@@ -126,7 +149,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes 20 bytes in base64, with or without padding.
     #[inline]
-    fn identity(&mut self) -> Option<[u8; 20]> {
+    fn identity(&mut self) -> Option<Identity> {
         self.skip_blanks();
         if let Some((digits, rest)) = self.rest.split_first_chunk() {
             if rest.first().is_none_or(|byte| is_blank(*byte)) {
@@ -135,7 +158,7 @@ impl<'a> Cursor<'a> {
                 return decode(digits);
             }
         }
-        base64(self.word())
+        base64(self.word()).map(identity_of)
     }
 
     /// Takes digits up to the end of the word, at most of the value `max`.
@@ -199,7 +222,7 @@ const BAD: u8 = 0x80;
 
 /// Decodes 27 digits. Three numbers are decoded side by side, and there is no branch before the end.
 #[inline]
-fn decode(digits: &[u8; 27]) -> Option<[u8; 20]> {
+fn decode(digits: &[u8; 27]) -> Option<Identity> {
     let [first @ .., _, _, _, _, _, _, _] = digits;
     let (first, second) = first.split_at_checked(10)?;
     let third = digits.last_chunk::<7>()?;
@@ -216,10 +239,7 @@ fn decode(digits: &[u8; 27]) -> Option<[u8; 20]> {
     let high = first << 4 | second >> 56;
     let middle = second << 8 | third >> 34;
     let low = u32::try_from(third >> 2 & u64::from(u32::MAX)).ok()?;
-    let mut bytes = [0; 20];
-    *bytes.first_chunk_mut()? = (u128::from(high) << 64 | u128::from(middle)).to_be_bytes();
-    *bytes.last_chunk_mut()? = low.to_be_bytes();
-    (all < BAD && third % 4 == 0).then_some(bytes)
+    (all < BAD && third % 4 == 0).then_some((high, middle, low))
 }
 
 #[cfg(test)]
@@ -229,17 +249,17 @@ mod tests {
     use data_encoding::BASE64_NOPAD;
     use proptest::prelude::proptest;
 
-    use super::{Cursor, FirstLine, decode};
+    use super::{Cursor, FirstLine, Identity, decode, identity_of};
     use crate::descriptor::item::{base64, number};
 
-    fn identity(word: &str) -> Option<[u8; 20]> {
+    fn identity(word: &str) -> Option<Identity> {
         Cursor { rest: word.as_bytes() }.identity()
     }
 
     #[test]
     fn an_identity_has_20_bytes() {
         let digits = "lpXfw1/+uGEym58asExGOXAgzjE";
-        assert_eq!(identity(digits).unwrap()[..3], [0x96, 0x95, 0xdf]);
+        assert_eq!(identity(digits).unwrap().0 >> 40, 0x96_95df);
         assert_eq!(identity(&format!("{digits}=")), identity(digits));
         for word in [
             "",
@@ -267,8 +287,11 @@ mod tests {
         #[test]
         fn digits_are_decoded_as_elsewhere(bytes: [u8; 20], word in "[A-Za-z0-9+/]{27}|[ -~]{27}") {
             let digits = BASE64_NOPAD.encode(&bytes);
-            assert_eq!(decode(digits.as_bytes().try_into().unwrap()), Some(bytes));
-            assert_eq!(decode(word.as_bytes().try_into().unwrap()), base64(word.as_bytes()));
+            assert_eq!(decode(digits.as_bytes().try_into().unwrap()), Some(identity_of(bytes)));
+            let elsewhere = base64(word.as_bytes()).map(identity_of);
+            assert_eq!(decode(word.as_bytes().try_into().unwrap()), elsewhere);
+            let line = format!("r a {digits} 2038-01-01 00:00:00 128.31.0.39 9101 0");
+            assert_eq!(FirstLine::read(line.as_bytes()).unwrap().identity(), bytes.into());
         }
 
         #[test]
