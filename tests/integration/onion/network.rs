@@ -39,12 +39,11 @@ pub(crate) fn tor() -> Tor {
 #[track_caller]
 pub(crate) fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStream {
     let end = Instant::now() + 2 * LIMIT;
-    // If the service gives up its circuit to the rendezvous point, tor keeps the circuit of the
-    // client there for minutes, and every stream that may share it waits too.
-    let proxy = client.socks_proxy().unwrap().isolation(Isolation::fresh());
+    let proxy = client.socks_proxy().unwrap().timeout(LIMIT / 4);
     loop {
-        // tor itself would keep a broken circuit for two minutes.
-        match proxy.clone().timeout(LIMIT / 4).connect((*address, port)) {
+        // If the service gives up its circuit to the rendezvous point, tor keeps the circuit of the
+        // client there for two minutes, and every stream that may share it waits too.
+        match proxy.clone().isolation(Isolation::fresh()).connect((*address, port)) {
             Ok(stream) => return stream,
             Err(error) => assert!(Instant::now() < end, "{address} was not reached: {error:?}"),
         }
