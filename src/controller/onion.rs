@@ -207,7 +207,7 @@ impl Controller {
     /// let service: OnionAddress =
     ///     "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad".parse()?;
     /// if let Some(descriptor) = controller.hs_service_descriptor(service)? {
-    ///     controller.hs_post(&HsPost::new(service, descriptor))?;
+    ///     controller.hs_post(&HsPost::new(service, descriptor.as_bytes()))?;
     /// }
     /// # Ok::<(), torcon::Error>(())
     /// ```
