@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use data_encoding::BASE64;
 
 use super::item::{DescriptorItem, decode_pem};
+use super::rule::{Place, Rule};
 use crate::error::ProtocolError;
 
 #[cfg(test)]
@@ -204,6 +205,25 @@ impl<'a> CertificateExtension<'a> {
         Some(Self { extension_type, flags, data })
     }
 }
+
+/// The certificate in server descriptors and extra-info documents, which tor accepts in this place only
+/// and with the signature.
+pub(super) const IDENTITY: Rule = Rule::once_if(
+    b"router-sig-ed25519",
+    b"identity-ed25519",
+    "identity-ed25519 and an object ED25519 CERT of type 4 with the identity",
+    |item| Ed25519Certificate::of_identity(item).is_some(),
+)
+.at(Place::Second);
+
+/// The signature by the key of the certificate.
+pub(super) const ED25519_SIGNATURE: Rule = Rule::once_if(
+    b"identity-ed25519",
+    b"router-sig-ed25519",
+    "router-sig-ed25519 SIGNATURE in base64",
+    |item| item.base64::<64>().is_some(),
+)
+.at(Place::NextToLast);
 
 impl Ed25519Certificate {
     /// Parses the bytes of a certificate.

@@ -31,6 +31,7 @@ use super::digest::{consensus_signed_part, sha1, sha256};
 use super::item::{DescriptorItem, Items, Words, is_annotation, number};
 use super::list::{Descriptor, RouterStatuses, sealed::Read};
 use super::protocols::ProtocolVersions;
+use super::reader::WHOLE_LIMIT;
 use super::router_status::RouterStatus;
 use super::rule::{Rule, any};
 use super::text::Text;
@@ -64,9 +65,6 @@ pub struct Consensus {
 }
 
 const READING: &str = "a consensus";
-
-/// The limit of a consensus that is read from an input, in bytes.
-const LIMIT: usize = 64 << 20;
 
 const HEADER: &[Rule] = header_rules![
     Rule::once(b"vote-status", "vote-status consensus", |item| {
@@ -133,12 +131,12 @@ impl Consensus {
     pub fn from_reader(input: impl BufRead) -> Result<Self, ReadError> {
         let failed = |problem| ReadError::new(0, 1, 1, problem);
         let mut text = Vec::new();
-        let limit = u64::try_from(LIMIT).unwrap_or(u64::MAX).saturating_add(1);
+        let limit = u64::try_from(WHOLE_LIMIT).unwrap_or(u64::MAX).saturating_add(1);
         if let Err(error) = input.take(limit).read_to_end(&mut text) {
             return Err(failed(ReadProblem::Io(Arc::new(error))));
         }
-        if text.len() > LIMIT {
-            return Err(failed(ReadProblem::TooLong { limit: LIMIT }));
+        if text.len() > WHOLE_LIMIT {
+            return Err(failed(ReadProblem::TooLong { limit: WHOLE_LIMIT }));
         }
         text.shrink_to_fit();
         Self::parse(text).map_err(|error| failed(ReadProblem::Malformed(error)))

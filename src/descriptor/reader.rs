@@ -37,7 +37,7 @@ use crate::error::{ProtocolError, ReadError, ReadProblem};
 const LIMIT: usize = 1 << 20;
 
 /// The limit of a whole consensus or vote, which have about 4 MB and 8 MB.
-const WHOLE_LIMIT: usize = 64 << 20;
+pub(super) const WHOLE_LIMIT: usize = 64 << 20;
 
 /// The length at which no line is cut.
 const WORD: usize = 100;

@@ -125,13 +125,6 @@ pub(super) fn is_known(rules: &[Rule], item: &DescriptorItem<'_>) -> bool {
     is_annotation(item) || rules.iter().any(|rule| item.is(rule.keyword))
 }
 
-/// Returns the number of a line, from 1, which is a slice of this text.
-fn line_number(text: &[u8], line: &[u8]) -> usize {
-    let before = line.as_ptr().addr().saturating_sub(text.as_ptr().addr());
-    let before = text.get(..before).unwrap_or_default();
-    memchr::memchr_iter(b'\n', before).count() + 1
-}
-
 /// Makes the error of a line that is missing or malformed.
 #[cfg(feature = "onion-descriptor")]
 pub(super) fn missing(
@@ -159,31 +152,8 @@ pub(super) fn check_part(
     part: &[u8],
 ) -> Result<(), ProtocolError> {
     // The items are slices of `part`, which is a slice of `text`.
-    check_items(reading, rules, part, |item, expected| {
-        wrong_line(reading, expected, text, item.line())
-    })
-}
-
-/// Checks every item of a part of a document, before which it has `lines` lines.
-#[cfg(feature = "onion-descriptor")]
-pub(super) fn check_from(
-    reading: &str,
-    rules: &[Rule],
-    text: &[u8],
-    lines: usize,
-) -> Result<(), ProtocolError> {
-    check_items(reading, rules, text, |item, expected| {
-        let number = lines + line_number(text, item.line());
-        ProtocolError::in_line(reading, number, expected, item.line())
-    })
-}
-
-fn check_items(
-    reading: &str,
-    rules: &[Rule],
-    part: &[u8],
-    wrong: impl Fn(&DescriptorItem<'_>, &'static str) -> ProtocolError,
-) -> Result<(), ProtocolError> {
+    let wrong =
+        |item: &DescriptorItem<'_>, expected| wrong_line(reading, expected, text, item.line());
     let mut seen = vec![false; rules.len()];
     // The number of items that may follow.
     let mut followers = usize::MAX;
@@ -243,6 +213,8 @@ pub(super) fn wrong_line(
     text: &[u8],
     line: &[u8],
 ) -> ProtocolError {
-    let number = line_number(text, line);
+    let before = line.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    let before = text.get(..before).unwrap_or_default();
+    let number = memchr::memchr_iter(b'\n', before).count() + 1;
     ProtocolError::in_line(reading, number, expected, line)
 }

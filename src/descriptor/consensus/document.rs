@@ -268,7 +268,7 @@ macro_rules! header_rules {
         use $crate::descriptor::consensus::document::{
             are_delays, are_protocols, are_sorted, are_sorted_params, is_time, read_version,
         };
-        use $crate::descriptor::consensus::shared_random::is_value;
+        use $crate::descriptor::consensus::shared_random::{CURRENT_VALUE, PREVIOUS_VALUE};
         use $crate::descriptor::consensus::package::is_package;
         use $crate::descriptor::rule::{Rule, any};
         &[
@@ -305,16 +305,8 @@ macro_rules! header_rules {
                 are_protocols,
             ),
             Rule::optional(b"params", "params [NAME=NUMBER ..], sorted", are_sorted_params),
-            Rule::optional(
-                b"shared-rand-previous-value",
-                "shared-rand-previous-value NUMBER VALUE",
-                is_value,
-            ),
-            Rule::optional(
-                b"shared-rand-current-value",
-                "shared-rand-current-value NUMBER VALUE",
-                is_value,
-            ),
+            PREVIOUS_VALUE,
+            CURRENT_VALUE,
         ]
     }};
 }

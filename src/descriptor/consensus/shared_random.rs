@@ -1,6 +1,7 @@
 //! The shared random values and the commitments to them.
 
 use crate::descriptor::item::{DescriptorItem, base64, number};
+use crate::descriptor::rule::Rule;
 use crate::names::{DigestAlgorithm, Fingerprint};
 
 /// A shared random value, on which the authorities agree every day.
@@ -35,7 +36,19 @@ impl SharedRandomValue {
     }
 }
 
-pub(super) fn is_value(item: &DescriptorItem<'_>) -> bool {
+/// The values in the header of a consensus, and in the section of the authority of a vote.
+pub(super) const PREVIOUS_VALUE: Rule = Rule::optional(
+    b"shared-rand-previous-value",
+    "shared-rand-previous-value NUMBER VALUE",
+    is_value,
+);
+pub(super) const CURRENT_VALUE: Rule = Rule::optional(
+    b"shared-rand-current-value",
+    "shared-rand-current-value NUMBER VALUE",
+    is_value,
+);
+
+fn is_value(item: &DescriptorItem<'_>) -> bool {
     SharedRandomValue::read(item).is_some()
 }
 

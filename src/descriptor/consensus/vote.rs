@@ -10,7 +10,9 @@ use super::authority::{DirectoryAuthority, SOURCE, is_fingerprint};
 use super::document::{Document, are_numbers, are_pairs, has_document, header_rules, read_param};
 use super::package::{PackageVersion, versions};
 use super::params::ConsensusParam;
-use super::shared_random::{SharedRandomCommit, SharedRandomValue, is_commit, is_value};
+use super::shared_random::{
+    CURRENT_VALUE, PREVIOUS_VALUE, SharedRandomCommit, SharedRandomValue, is_commit,
+};
 use super::signature::{DirectorySignature, is_signature};
 use crate::descriptor::digest::{consensus_signed_part, sha1, sha256};
 use crate::descriptor::item::{DescriptorItem, Items, is_annotation, number};
@@ -76,16 +78,8 @@ const AUTHORITY: &[Rule] = &[
         "shared-rand-commit VERSION ALGORITHM IDENTITY COMMIT [REVEAL]",
         is_commit,
     ),
-    Rule::optional(
-        b"shared-rand-previous-value",
-        "shared-rand-previous-value NUMBER VALUE",
-        is_value,
-    ),
-    Rule::optional(
-        b"shared-rand-current-value",
-        "shared-rand-current-value NUMBER VALUE",
-        is_value,
-    ),
+    PREVIOUS_VALUE,
+    CURRENT_VALUE,
 ];
 
 const FOOTER: &[Rule] = &[

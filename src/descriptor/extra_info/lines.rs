@@ -7,7 +7,7 @@ use super::statistics::{
     BridgeTransport, ConnectionDirections, NoisyCount, OverloadRateLimits, PaddingCounts,
     StatisticMap, countries, decimals, ports, share, texts,
 };
-use crate::descriptor::Ed25519Certificate;
+use crate::descriptor::certificate::{ED25519_SIGNATURE, IDENTITY};
 use crate::descriptor::history::{BandwidthHistory, MeasurementInterval};
 use crate::descriptor::item::{DescriptorItem, number};
 use crate::descriptor::rule::{Place, Rule};
@@ -45,24 +45,12 @@ macro_rules! lines {
 
 lines! { RULES = [
     Rule::once(b"extra-info", "extra-info NICKNAME FINGERPRINT", |item| relay(item).is_some()),
-    Rule::once_if(
-        b"router-sig-ed25519",
-        b"identity-ed25519",
-        "identity-ed25519 and an object ED25519 CERT of type 4 with the identity",
-        |item| Ed25519Certificate::of_identity(item).is_some(),
-    )
-    .at(Place::Second),
+    IDENTITY,
     Rule::once(b"published", "published YYYY-MM-DD HH:MM:SS", |item| item.time().is_some()),
     Rule::repeated(b"transport", "transport NAME [ADDRESS:PORT [ARGUMENTS]]", |item| {
         BridgeTransport::read(item).is_some()
     }),
-    Rule::once_if(
-        b"identity-ed25519",
-        b"router-sig-ed25519",
-        "router-sig-ed25519 SIGNATURE in base64",
-        |item| item.base64::<64>().is_some(),
-    )
-    .at(Place::NextToLast),
+    ED25519_SIGNATURE,
     Rule::once_unless(
         b"router-digest",
         b"router-signature",

@@ -95,9 +95,9 @@ impl IntroductionPoint {
         Self { text }
     }
 
-    /// Checks the lines of an introduction point, before which the layer has `lines` lines.
-    pub(super) fn check_part(part: &[u8], lines: usize) -> Result<(), ProtocolError> {
-        rule::check_from(READING, RULES, part, lines)
+    /// Checks an introduction point, which is a part of the text of a second layer.
+    pub(super) fn check_part(text: &[u8], part: &[u8]) -> Result<(), ProtocolError> {
+        rule::check_part(READING, RULES, text, part)
     }
 
     /// Returns the link specifiers, which address and identify the relay; none if one of them has a

@@ -219,11 +219,8 @@ impl OnionSecondLayer {
         let parts = find::<IntroductionPoint>(text);
         let header = parts.first().map_or(text.len(), |first| first.start);
         rule::check(READING, RULES, text.get(..header).unwrap_or_default())?;
-        let mut lines = line_count(text.get(..header).unwrap_or_default());
         for range in parts {
-            let part = text.get(range).unwrap_or_default();
-            IntroductionPoint::check_part(part, lines)?;
-            lines += line_count(part);
+            IntroductionPoint::check_part(text, text.get(range).unwrap_or_default())?;
         }
         Ok(())
     }
@@ -231,10 +228,6 @@ impl OnionSecondLayer {
     fn words_of(&self, keyword: &[u8]) -> impl Iterator<Item = &[u8]> {
         self.find(keyword).into_iter().flat_map(|item| item.words())
     }
-}
-
-fn line_count(text: &[u8]) -> usize {
-    memchr::memchr_iter(b'\n', text).count()
 }
 
 impl fmt::Debug for OnionSecondLayer {

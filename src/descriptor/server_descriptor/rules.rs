@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::AdvertisedBandwidth;
-use crate::descriptor::certificate::{CertificateType, Ed25519Certificate};
+use crate::descriptor::certificate::{
+    CertificateType, ED25519_SIGNATURE, Ed25519Certificate, IDENTITY,
+};
 use crate::descriptor::exit_policy::ExitPolicy;
 use crate::descriptor::history::BandwidthHistory;
 use crate::descriptor::item::{DescriptorItem, base64, number};
@@ -17,13 +19,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::once(b"router", "router NICKNAME ADDRESS ORPORT SOCKSPORT DIRPORT", |item| {
         router(item).is_ok()
     }),
-    Rule::once_if(
-        b"router-sig-ed25519",
-        b"identity-ed25519",
-        "identity-ed25519 and an object ED25519 CERT of type 4 with the identity",
-        |item| Ed25519Certificate::of_identity(item).is_some(),
-    )
-    .at(Place::Second),
+    IDENTITY,
     Rule::optional(b"master-key-ed25519", "master-key-ed25519 KEY in base64", |item| {
         item.base64::<32>().is_some()
     }),
@@ -92,13 +88,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule::optional(b"overload-general", "overload-general VERSION YYYY-MM-DD HH:MM:SS", |item| {
         item.overload_time().is_some()
     }),
-    Rule::once_if(
-        b"identity-ed25519",
-        b"router-sig-ed25519",
-        "router-sig-ed25519 SIGNATURE in base64",
-        |item| item.base64::<64>().is_some(),
-    )
-    .at(Place::NextToLast),
+    ED25519_SIGNATURE,
     Rule::once_unless(
         b"router-digest",
         b"router-signature",

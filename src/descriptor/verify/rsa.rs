@@ -78,7 +78,7 @@ impl RsaKey {
         self.power(signature_number) == BigUint::from_bytes_be(&signed)
     }
 
-    /// Returns the number to the power of 65537: squared 16 times, and multiplied by itself.
+    /// Returns the number to the power of 65537: squared 16 times, then multiplied by the number.
     fn power(&self, number: BigUint) -> BigUint {
         let mut power = number.clone();
         for _ in 0..16 {
