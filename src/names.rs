@@ -32,6 +32,7 @@ mod statistics;
 mod status;
 mod stream;
 mod target;
+mod text;
 mod tor_feature;
 mod transport;
 mod transport_plugin;
@@ -84,6 +85,7 @@ pub use stream::{
     ClientProtocol, IsoField, StreamId, StreamPurpose, StreamReason, StreamSource, StreamStatus,
 };
 pub use target::Target;
+pub(crate) use text::{into_text, to_text};
 pub(crate) use tor_feature::TorFeature;
 pub use transport::{PtConnect, PtSeverity, TransportType};
 #[doc(alias("ClientTransportPlugin", "obfs4proxy", "lyrebird", "snowflake-client"))]

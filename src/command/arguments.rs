@@ -176,7 +176,7 @@ pub(crate) mod sealed {
         }
 
         fn answer(info: InfoMap) -> String {
-            info.iter().next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+            info.into_first_text()
         }
     }
 

@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::{Command, InfoKeys, out_of_step, refused_key};
 use crate::error::{Error, InvalidInput, Result};
 use crate::names::secret::redact;
+use crate::names::{into_text, to_text};
 use crate::wire::{PartLine, Reply, ReplyLine, Request};
 
 /// Queries tor's state by keys.
@@ -149,17 +152,20 @@ impl Command for GetInfo {
 
     fn reply(&self, reply: Reply) -> Result<InfoMap> {
         let reply = self.check(reply)?;
-        Ok(InfoMap { keys: self.keys.clone(), reply })
+        let contains_equals = self.keys.iter().any(|key| key.contains('='));
+        let lengths = self.keys.iter().filter(|_| contains_equals).map(|key| key.len()).collect();
+        Ok(InfoMap { reply, lengths })
     }
 }
 
-/// Returns the value of a key in the line that answers it.
-fn value_of<'a>(line: ReplyLine<'a>, key: &str) -> Option<&'a [u8]> {
-    let value = line.bytes().strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
-    match line.data() {
-        None => Some(value),
-        Some(data) => value.is_empty().then_some(data),
-    }
+/// Returns the key, of this length or else up to the first `=`, and the value in a line.
+fn key_and_value(line: ReplyLine<'_>, length: Option<usize>) -> (&str, &[u8]) {
+    let text = line.bytes();
+    let length = length.or_else(|| memchr(b'=', text)).unwrap_or(text.len());
+    let (key, value) = text.split_at_checked(length).unwrap_or_default();
+    let value = value.strip_prefix(b"=").unwrap_or_default();
+    // The keys are those of the request, which are text.
+    (std::str::from_utf8(key).unwrap_or_default(), line.data().unwrap_or(value))
 }
 
 /// The values of a `GETINFO`, by key, in the order of the request.
@@ -178,16 +184,17 @@ fn value_of<'a>(line: ReplyLine<'a>, key: &str) -> Option<&'a [u8]> {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct InfoMap {
-    keys: Vec<Box<str>>,
-    /// Invariant: its first lines are the values of `keys`, in order.
+    /// Invariant: each line but the last is a key with its value, in the order of the request.
     reply: Reply,
+    /// The lengths of the keys; empty if no key contains `=`.
+    lengths: Vec<usize>,
 }
 
 impl InfoMap {
     /// Returns the value of a key as text; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Cow<'_, str>> {
-        self.bytes(key).map(String::from_utf8_lossy)
+        self.bytes(key).map(to_text)
     }
 
     /// Returns the value of a key as tor sent it.
@@ -198,33 +205,39 @@ impl InfoMap {
 
     /// Returns the keys and their values as text; bytes that are not UTF-8 are replaced.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        self.iter_bytes().map(|(key, value)| (key, String::from_utf8_lossy(value)))
+        self.iter_bytes().map(|(key, value)| (key, to_text(value)))
     }
 
     /// Returns the keys and their values as tor sent them.
     pub fn iter_bytes(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.keys
-            .iter()
-            .zip(self.reply.lines())
-            .map(|(key, line)| (&**key, value_of(line, key).unwrap_or_default()))
+        let mut lengths = self.lengths.iter().copied();
+        self.reply.lines().take(self.len()).map(move |line| key_and_value(line, lengths.next()))
     }
 
     /// Returns the bytes of the reply, and the range of the first key's value in them.
     pub(crate) fn into_first_value(self) -> (Vec<u8>, Range<usize>) {
-        let skipped = self.keys.first().map_or(0, |key| key.len() + "=".len());
+        let skipped = self.iter_bytes().next().map_or(0, |(key, _)| key.len() + "=".len());
         self.reply.into_first_value(skipped)
+    }
+
+    /// Returns the first key's value as text, in the memory of the reply if it is UTF-8.
+    pub(crate) fn into_first_text(self) -> String {
+        let (mut bytes, value) = self.into_first_value();
+        bytes.truncate(value.end);
+        bytes.drain(..value.start);
+        into_text(bytes)
     }
 
     /// Returns the number of keys; a repeated key counts twice.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.reply.lines().len().saturating_sub(1)
     }
 
     /// Returns whether there is no key. A reply of tor always has one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.len() == 0
     }
 }
 
@@ -241,7 +254,7 @@ impl<'a> IntoIterator for &'a InfoMap {
 #[cfg(feature = "serde")]
 impl serde::Serialize for InfoMap {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let shown = |value| String::from_utf8_lossy(&redact(value)).into_owned();
+        let shown = |value| to_text(&redact(value)).into_owned();
         serializer.collect_map(self.iter_bytes().map(|(key, value)| (key, shown(value))))
     }
 }
@@ -249,7 +262,7 @@ impl serde::Serialize for InfoMap {
 impl fmt::Debug for InfoMap {
     /// Redacts values that are known to be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value| String::from_utf8_lossy(&redact(value)).into_owned();
+        let shown = |value| to_text(&redact(value)).into_owned();
         let entries = self.iter_bytes().map(|(key, value)| (key, shown(value)));
         f.debug_map().entries(entries).finish()
     }

@@ -55,7 +55,7 @@ impl Reader {
             connection,
             events,
             frame: Frame::new(limits.wire.before_authentication()),
-            replies: ReplyDelivery::new(limits.replies, limits.wire.reply),
+            replies: ReplyDelivery::new(limits.replies, limits.wire.before_authentication().reply),
             event_count: 0,
             limits: Some(limits.wire),
             run: 0..0,
@@ -95,6 +95,7 @@ impl Reader {
         if self.connection.is_authenticated.load(Ordering::Acquire) {
             if let Some(limits) = self.limits.take() {
                 self.frame.set_authenticated(limits);
+                self.replies.set_reply_limit(limits.reply);
             }
         }
         self.frame.fill(read);
@@ -112,16 +113,17 @@ impl Reader {
             match message {
                 Message::Event(range) => self.event(&range),
                 Message::Stray(range) => self.stray_line(&range)?,
+                Message::Part(range) => {
+                    let lines = self.frame.bytes(&range);
+                    self.replies.lines(&self.connection.router, lines)?;
+                }
                 Message::Reply(range) => {
-                    // Taking the reply may replace the buffer, which holds the events.
+                    // So a caller that has the reply finds the events before it in the queue.
                     self.queue_events();
-                    let router = &self.connection.router;
-                    self.replies.reply(router, &mut self.frame, &range, self.event_count)?;
+                    let rest = self.frame.bytes(&range);
+                    self.replies.reply(&self.connection.router, rest, self.event_count)?;
                 }
             }
-        }
-        if self.frame.is_inside_reply() {
-            self.replies.lines(&self.connection.router, &mut self.frame)?;
         }
         Ok(())
     }

@@ -2,18 +2,18 @@
 //!
 //! Only the reader thread uses it, so held replies are written to a file without a lock.
 
-use std::ops::Range;
-
 use parking_lot::Mutex;
 
-use super::router::{LineRoute, NoReply, RawReply, ReplyRoute, Router, Waiter};
+use super::router::{LineRoute, NoReply, ReplyRoute, Router, SequencedReply, Waiter};
 use super::spool::{BufferLimits, Spool};
 use crate::error::{BufferProblem, Disconnect};
-use crate::wire::Frame;
+use crate::wire::{Reply, ReplyBuilder};
 
 /// The delivery of replies.
 #[derive(Debug)]
 pub(super) struct ReplyDelivery {
+    /// The incoming reply, if its caller wants the whole reply.
+    whole: ReplyBuilder,
     /// The bytes of all held replies.
     bytes: Spool,
     held: Vec<HeldReply>,
@@ -36,60 +36,72 @@ struct HeldReply {
 
 impl ReplyDelivery {
     pub(super) fn new(buffer_limits: BufferLimits, reply_limit: usize) -> Self {
-        let (bytes, held) = (Spool::new(buffer_limits), Vec::new());
-        Self { bytes, held, incoming: HeldReply::default(), buffer_limits, reply_limit }
+        Self {
+            whole: ReplyBuilder::default(),
+            bytes: Spool::new(buffer_limits),
+            held: Vec::new(),
+            incoming: HeldReply::default(),
+            buffer_limits,
+            reply_limit,
+        }
     }
 
-    /// Delivers the complete lines of a reply that is not complete, unless its caller wants the whole
-    /// reply.
-    pub(super) fn lines(
-        &mut self,
-        router: &Mutex<Router>,
-        frame: &mut Frame,
-    ) -> Result<(), Disconnect> {
+    /// Applies another limit to whole replies.
+    pub(super) fn set_reply_limit(&mut self, limit: usize) {
+        self.reply_limit = limit;
+    }
+
+    /// Delivers whole lines of a reply that is not complete.
+    pub(super) fn lines(&mut self, router: &Mutex<Router>, lines: &[u8]) -> Result<(), Disconnect> {
         let route = router.lock().route_lines()?;
         match route {
-            LineRoute::Buffer => {}
-            LineRoute::Pipe(pipe) => frame.take_lines(|bytes| pipe.push(bytes)),
-            LineRoute::Discard => frame.take_lines(|_| {}),
-            LineRoute::Hold => frame.take_lines(|bytes| self.hold(bytes)),
+            LineRoute::Whole => self.collect(lines)?,
+            LineRoute::Pipe(pipe) => pipe.push(lines),
+            // The caller may have wanted the reply when it began.
+            LineRoute::Discard => self.whole = ReplyBuilder::default(),
+            LineRoute::Hold => self.hold(lines),
         }
         Ok(())
     }
 
-    /// Delivers a complete reply, or the rest of it. May take the buffer of the frame.
+    /// Delivers a complete reply, or the rest of it.
     pub(super) fn reply(
         &mut self,
         router: &Mutex<Router>,
-        frame: &mut Frame,
-        rest: &Range<usize>,
+        rest: &[u8],
         events_before: u64,
     ) -> Result<(), Disconnect> {
-        let route = router.lock().route_reply(frame.bytes(rest))?;
+        let route = router.lock().route_reply(rest)?;
         match route {
             ReplyRoute::Waiter(Waiter::Whole(sender)) => {
-                let bytes = frame.reply_bytes(rest);
+                self.collect(rest)?;
+                let reply = std::mem::take(&mut self.whole).finish();
                 // Fails only if the ticket was dropped.
-                drop(sender.try_send(Ok(RawReply { bytes, events_before })));
+                drop(sender.try_send(Ok(SequencedReply { reply, events_before })));
             }
             ReplyRoute::Waiter(Waiter::Parts(pipe)) => {
-                frame.take_reply(rest, |bytes| pipe.push(bytes));
+                pipe.push(rest);
                 pipe.end(Ok(()));
             }
             ReplyRoute::Waiter(Waiter::Probe | Waiter::Canceled) => {
-                frame.take_reply(rest, |_| {});
+                self.whole = ReplyBuilder::default();
             }
             ReplyRoute::Hold => {
-                frame.take_reply(rest, |bytes| self.hold(bytes));
+                self.hold(rest);
                 self.incoming.events_before = events_before;
                 self.held.push(std::mem::take(&mut self.incoming));
             }
-            ReplyRoute::Settle(waiters) => {
-                frame.take_reply(rest, |_| {});
-                return self.settle(waiters);
-            }
+            ReplyRoute::Settle(waiters) => return self.settle(waiters),
         }
         Ok(())
+    }
+
+    /// Adds lines to the incoming reply.
+    fn collect(&mut self, lines: &[u8]) -> Result<(), Disconnect> {
+        if lines.len() > self.reply_limit.saturating_sub(self.whole.received()) {
+            return Err(Disconnect::ReplyTooLong { limit: self.reply_limit });
+        }
+        self.whole.push(lines).map_err(Disconnect::Protocol)
     }
 
     fn hold(&mut self, bytes: &[u8]) {
@@ -127,8 +139,10 @@ impl ReplyDelivery {
                 }
                 Waiter::Whole(sender) => {
                     let events_before = reply.events_before;
+                    let parse = |bytes| Reply::parse(bytes).map_err(Disconnect::Protocol);
                     let bytes = spool.into_bytes().map_err(NoReply::Buffer);
-                    let outcome = bytes.map(|bytes| RawReply { bytes, events_before });
+                    let reply = bytes.and_then(|bytes| parse(bytes).map_err(NoReply::Closed));
+                    let outcome = reply.map(|reply| SequencedReply { reply, events_before });
                     drop(sender.try_send(outcome));
                 }
                 Waiter::Parts(pipe) => {

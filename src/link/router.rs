@@ -42,7 +42,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded};
 use memchr::memmem;
 
-pub(super) use self::outcome::{CancelOutcome, LineRoute, NoReply, Outcome, RawReply, ReplyRoute};
+pub(crate) use self::outcome::SequencedReply;
+pub(super) use self::outcome::{CancelOutcome, LineRoute, NoReply, Outcome, ReplyRoute};
 use self::slot::Slot;
 pub(super) use self::slot::{SlotId, Waiter};
 use super::pipe::{PipeReader, pipe};
@@ -252,7 +253,7 @@ impl Router {
         let route = match &incoming {
             Incoming::Held => LineRoute::Hold,
             Incoming::Owned(slot) => match &slot.waiter {
-                Waiter::Whole(_) => LineRoute::Buffer,
+                Waiter::Whole(_) => LineRoute::Whole,
                 Waiter::Parts(pipe) => LineRoute::Pipe(Arc::clone(pipe)),
                 Waiter::Probe | Waiter::Canceled => LineRoute::Discard,
             },

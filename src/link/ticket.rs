@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::router::{NoReply, Outcome, SlotId};
+use super::router::{NoReply, Outcome, SequencedReply, SlotId};
 use super::{Connection, timeout};
 use crate::error::{BufferError, Error, InvalidInput, Result};
-use crate::wire::Reply;
 
 /// How long the only waiting caller spins before it sleeps. A wake-up across cores costs about half
 /// of this, and most replies of tor arrive sooner.
@@ -25,13 +24,6 @@ pub(crate) struct Ticket {
     id: SlotId,
     command: Box<str>,
     outcome: Receiver<Outcome>,
-}
-
-/// A reply, with the number of events before it on the connection.
-#[derive(Debug)]
-pub(crate) struct SequencedReply {
-    pub(crate) reply: Reply,
-    pub(crate) events_before: u64,
 }
 
 impl Ticket {
@@ -57,10 +49,10 @@ impl Ticket {
     /// Waits for the reply. If the deadline passes, cancels the slot.
     pub(crate) fn wait(&self, deadline: Instant, limit: Duration) -> Result<SequencedReply> {
         if let Some(outcome) = self.spin() {
-            return self.parse(outcome);
+            return self.result(outcome);
         }
         match self.outcome.recv_deadline(deadline) {
-            Ok(outcome) => self.parse(outcome),
+            Ok(outcome) => self.result(outcome),
             // A slot always sends one outcome, so this one was received before.
             Err(RecvTimeoutError::Disconnected) => {
                 Err(InvalidInput::new("reply", "was received already").into())
@@ -68,7 +60,7 @@ impl Ticket {
             Err(RecvTimeoutError::Timeout) => {
                 if self.connection.cancel(self.id) {
                     if let Ok(outcome) = self.outcome.recv_timeout(HANDOVER_TIMEOUT) {
-                        return self.parse(outcome);
+                        return self.result(outcome);
                     }
                 }
                 Err(timeout(&self.command, limit).into())
@@ -78,7 +70,7 @@ impl Ticket {
 
     /// Returns the reply if it has arrived, once.
     pub(crate) fn try_wait(&self) -> Option<Result<SequencedReply>> {
-        self.outcome.try_recv().ok().map(|outcome| self.parse(outcome))
+        self.outcome.try_recv().ok().map(|outcome| self.result(outcome))
     }
 
     /// Spins for the reply if no other command is pending. It yields the processor in each turn, so
@@ -97,11 +89,10 @@ impl Ticket {
         None
     }
 
-    fn parse(&self, outcome: Outcome) -> Result<SequencedReply> {
-        let raw = outcome.map_err(|reason| no_reply(&self.command, reason))?;
-        let reply = Reply::parse(raw.bytes)?;
-        log::debug!("{}: {}", self.command, reply.code());
-        Ok(SequencedReply { reply, events_before: raw.events_before })
+    fn result(&self, outcome: Outcome) -> Result<SequencedReply> {
+        let sequenced = outcome.map_err(|reason| no_reply(&self.command, reason))?;
+        log::debug!("{}: {}", self.command, sequenced.reply.code());
+        Ok(sequenced)
     }
 }
 

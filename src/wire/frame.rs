@@ -1,9 +1,8 @@
 //! Framing: where one reply or event ends and the next begins.
 //!
-//! The reader thread does nothing else with most bytes. So this module searches only for line ends,
-//! and inside data for lines that begin with a dot, and parses only the first four bytes of a line.
-//! [`Reply`](super::Reply) and [`PartReader`](super::PartReader) parse the messages on the threads of
-//! their callers.
+//! So this module searches only for line ends, and inside data for lines that begin with a dot, and
+//! parses only the first four bytes of a line. [`ReplyBuilder`](super::ReplyBuilder) collects the
+//! replies, and [`PartReader`](super::PartReader) parses those that callers receive in parts.
 
 use std::ops::Range;
 
@@ -19,7 +18,7 @@ use crate::error::{Disconnect, ProtocolError};
 pub(crate) struct Limits {
     /// Bytes in one line.
     pub(crate) line: usize,
-    /// Bytes in one reply or event.
+    /// Bytes in one event, and in one reply that its caller receives as a whole.
     pub(crate) reply: usize,
 }
 
@@ -43,7 +42,10 @@ impl Default for Limits {
 pub(crate) enum Message {
     /// An event, with its status codes and line ends.
     Event(Range<usize>),
-    /// A reply, or the rest of it after [`Frame::take_lines`].
+    /// Whole lines of a reply that is not complete. So a reply of any size, also one that is
+    /// interrupted by events, passes through a small buffer.
+    Part(Range<usize>),
+    /// The last lines of a reply, or all of it.
     Reply(Range<usize>),
     /// A line without a status code between two messages, with its line end.
     Stray(Range<usize>),
@@ -72,8 +74,6 @@ pub(crate) struct Frame {
     inside: Inside,
     /// Whether the last line belongs to a data block of that message.
     inside_data: bool,
-    /// The lines of the incomplete reply that precede an event inside of it.
-    interrupted: Vec<u8>,
     limits: Limits,
     /// Whether a line between two messages may lack a status code.
     allows_stray_lines: bool,
@@ -85,7 +85,6 @@ impl Drop for Frame {
     /// Zeroizes the buffer, since replies can contain keys.
     fn drop(&mut self) {
         self.buffer.zeroize();
-        self.interrupted.zeroize();
     }
 }
 
@@ -109,7 +108,6 @@ impl Frame {
             filled: 0,
             inside: Inside::Nothing,
             inside_data: false,
-            interrupted: Vec::new(),
             limits,
             allows_stray_lines: false,
             dot: Finder::new(b"\n."),
@@ -132,9 +130,9 @@ impl Frame {
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.start == self.filled {
             self.move_down();
-            // The buffer grew for a long message.
+            // The buffer grew for a long event.
             if self.buffer.len() > 16 * READ {
-                self.buffer = vec![0; READ];
+                self.replace_buffer(READ);
             }
         } else if self.filled - self.start <= CHEAP_TO_MOVE {
             self.move_down();
@@ -142,10 +140,22 @@ impl Frame {
             if self.start >= self.buffer.len() / 2 {
                 self.move_down();
             } else {
-                self.buffer.resize(self.buffer.len() * 2, 0);
+                self.replace_buffer(self.buffer.len() * 2);
             }
         }
         self.buffer.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Moves to a buffer of this size, and zeroizes the old one, since replies can contain keys.
+    fn replace_buffer(&mut self, size: usize) {
+        let mut buffer = vec![0; size];
+        if let Some((space, filled)) =
+            buffer.get_mut(..self.filled).zip(self.buffer.get(..self.filled))
+        {
+            space.copy_from_slice(filled);
+        }
+        self.buffer.zeroize();
+        self.buffer = buffer;
     }
 
     /// Records how many bytes were read into [`space`](Self::space).
@@ -158,31 +168,13 @@ impl Frame {
         self.buffer.get(range.clone()).unwrap_or_default()
     }
 
-    /// Takes the bytes of a reply: the buffer itself if it is large and contains nothing else, otherwise
-    /// a copy.
-    pub(crate) fn reply_bytes(&mut self, range: &Range<usize>) -> Vec<u8> {
-        if !self.interrupted.is_empty() {
-            let mut whole = std::mem::take(&mut self.interrupted);
-            whole.extend_from_slice(self.bytes(range));
-            return whole;
-        }
-        let is_whole_buffer = range.start == 0 && range.end == self.filled;
-        if is_whole_buffer && self.filled > 4 * READ {
-            let mut bytes = std::mem::replace(&mut self.buffer, vec![0; READ]);
-            bytes.truncate(range.end);
-            (self.start, self.line, self.scanned, self.filled) = (0, 0, 0, 0);
-            return bytes;
-        }
-        self.bytes(range).to_vec()
-    }
-
-    /// Returns the next complete message, or `None` if more bytes are needed.
+    /// Returns the next message, or `None` if more bytes are needed.
     pub(crate) fn next(&mut self) -> Result<Option<Message>, Disconnect> {
         loop {
             if self.inside_data {
                 self.skip_data()?;
             }
-            let Some(line) = self.next_line()? else { return Ok(None) };
+            let Some(line) = self.next_line()? else { return Ok(self.part()) };
             if let Some(message) = self.step(line)? {
                 return Ok(Some(message));
             }
@@ -224,7 +216,7 @@ impl Frame {
         };
         let next = self.scanned + last + 1;
         // Single lines matter only if a limit may be exceeded.
-        if next - self.line > self.limits.line || self.length(next) > self.limits.reply {
+        if next - self.line > self.limits.line || next - self.start > self.limits.reply {
             while self.line < next {
                 self.next_line()?;
                 self.check_length()?;
@@ -252,10 +244,12 @@ impl Frame {
         };
         self.inside = match (self.inside, status.is_event()) {
             (inside @ (Inside::Event | Inside::EventInReply), _) => inside,
-            (Inside::Reply, true) => {
-                self.interrupt_reply(line.start);
-                Inside::EventInReply
+            (Inside::Reply, true) if self.start < line.start => {
+                // The lines before the event are the next message; then this line is read again.
+                (self.line, self.scanned) = (line.start, line.start);
+                return Ok(self.part());
             }
+            (Inside::Reply, true) => Inside::EventInReply,
             (Inside::Nothing, true) => Inside::Event,
             (Inside::Nothing | Inside::Reply, false) => Inside::Reply,
         };
@@ -275,33 +269,19 @@ impl Frame {
         Ok(Some(message))
     }
 
-    /// Returns whether the buffer ends inside a reply.
-    pub(crate) fn is_inside_reply(&self) -> bool {
-        matches!(self.inside, Inside::Reply | Inside::EventInReply)
-    }
-
     /// Returns whether the buffer ends inside a reply or an event.
     pub(crate) fn is_inside_message(&self) -> bool {
         self.inside != Inside::Nothing
     }
 
-    /// Takes the complete lines of the incomplete reply, so that a reply of any size passes through a
-    /// small buffer. The reply limit does not count these lines.
-    pub(crate) fn take_lines(&mut self, take: impl FnMut(&[u8])) {
-        if self.inside == Inside::Reply {
-            self.take_reply(&(self.start..self.line), take);
-            self.start = self.line;
+    /// Returns the whole lines of the incomplete reply that were not returned before.
+    fn part(&mut self) -> Option<Message> {
+        if self.inside != Inside::Reply || self.start == self.line {
+            return None;
         }
-    }
-
-    /// Takes the bytes of a reply, or the rest of it, without a copy.
-    pub(crate) fn take_reply(&mut self, range: &Range<usize>, mut take: impl FnMut(&[u8])) {
-        let interrupted = std::mem::take(&mut self.interrupted);
-        for bytes in [&interrupted, self.bytes(range)] {
-            if !bytes.is_empty() {
-                take(bytes);
-            }
-        }
+        let part = self.start..self.line;
+        self.start = self.line;
+        Some(Message::Part(part))
     }
 
     /// Returns the bytes that belong to no complete message, for the error of a peer that closes in the
@@ -310,20 +290,11 @@ impl Frame {
         self.buffer.get(self.start..self.filled).unwrap_or_default()
     }
 
-    /// Sets the first lines of a reply aside, since an event begins at `event`.
-    fn interrupt_reply(&mut self, event: usize) {
-        let lines = self.buffer.get(self.start..event).unwrap_or_default();
-        self.interrupted.extend_from_slice(lines);
-        self.start = event;
-    }
-
-    /// Returns the length of the message up to `end`. An event inside a reply counts as part of it.
-    fn length(&self, end: usize) -> usize {
-        self.interrupted.len() + (end - self.start)
-    }
-
+    /// Checks the length of an event. The reader counts the bytes of a reply, since a reply that its
+    /// caller receives in parts may have any length.
     fn check_length(&self) -> Result<(), Disconnect> {
-        if self.length(self.line) > self.limits.reply {
+        let is_event = matches!(self.inside, Inside::Event | Inside::EventInReply);
+        if is_event && self.line - self.start > self.limits.reply {
             return Err(Disconnect::ReplyTooLong { limit: self.limits.reply });
         }
         Ok(())

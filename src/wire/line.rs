@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::reply::{Separator, StatusLine, line_at, unstuff};
 use crate::error::ProtocolError;
-use crate::names::quoted;
 use crate::names::secret::redact;
+use crate::names::{quoted, to_text};
 
 /// One line of a reply or of its data.
 ///
@@ -43,7 +43,7 @@ impl<'a> Line<'a> {
     /// Returns the line as text; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.bytes)
+        to_text(self.bytes)
     }
 }
 

@@ -1,15 +1,19 @@
 //! Replies.
 
+mod builder;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memchr;
-use zeroize::Zeroize as _;
+use memchr::{memchr, memrchr};
+use zeroize::{Zeroize as _, Zeroizing};
+
+pub(crate) use self::builder::ReplyBuilder;
 
 use crate::error::{ProtocolError, Rejection, RejectionLine};
-use crate::names::quoted;
 use crate::names::secret::redact;
+use crate::names::{quoted, to_text};
 
 /// The reply to one command: one or more lines, each with a status code, some with data.
 ///
@@ -27,19 +31,16 @@ use crate::names::secret::redact;
 /// assert_eq!(lines, ["version=0.4.9.11", "uptime=71", "OK"]);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Reply {
-    /// The bytes for the ranges of `lines`, with data blocks unstuffed.
-    bytes: Vec<u8>,
-    /// Invariant: not empty.
-    lines: Vec<Span>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Span {
-    code: u16,
-    text: Range<usize>,
-    data: Option<Range<usize>>,
+    /// The lines with a status code, with codes and line ends. Invariant: there is at least one.
+    lines: Vec<u8>,
+    /// The number of these lines.
+    count: usize,
+    /// The data blocks, without dot-stuffing.
+    data: Vec<u8>,
+    /// The range of each data block. Invariant: each line with [`Separator::Data`] has one.
+    blocks: Vec<Range<usize>>,
 }
 
 /// One line of a [`Reply`].
@@ -79,7 +80,7 @@ impl<'a> ReplyLine<'a> {
     /// Returns the line as text; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.text)
+        to_text(self.text)
     }
 
     /// Returns the data block of the line (as in `250+key=`), if any: its lines without dot-stuffing,
@@ -116,59 +117,39 @@ impl Reply {
     /// [`ProtocolError`] if there is no line, or a line without a status code.
     #[doc(alias = "ReadResponse")]
     pub fn parse(bytes: Vec<u8>) -> Result<Self, ProtocolError> {
-        let mut reply = Self { bytes, lines: Vec::with_capacity(2) };
-        let (bytes, lines) = (&mut reply.bytes, &mut reply.lines);
-        // Data is unstuffed in place: `written <= read`.
-        let (mut read, mut written) = (0, 0);
-        while let Some((line, next)) = line_at(bytes, read) {
-            let status = bytes.get(line.clone()).and_then(StatusLine::parse);
-            let Some(StatusLine { code, separator }) = status else {
-                let found = bytes.get(line).unwrap_or_default();
-                return Err(ProtocolError::new("a reply", "a status code", found));
-            };
-            let text = move_to(bytes, line.start + 4..line.end, &mut written);
-            read = next;
-            let data = (separator == Separator::Data).then(|| {
-                let start = written;
-                read = unstuff_in_place(bytes, read, &mut written);
-                start..written
-            });
-            lines.push(Span { code, text, data });
+        let bytes = Zeroizing::new(bytes);
+        let mut builder = ReplyBuilder::default();
+        builder.push(&bytes)?;
+        let reply = builder.finish();
+        match reply.count {
+            0 => Err(ProtocolError::new("a reply", "a line", b"")),
+            _ => Ok(reply),
         }
-        if lines.is_empty() {
-            return Err(ProtocolError::new("a reply", "a line", b""));
-        }
-        bytes.truncate(written);
-        Ok(reply)
     }
 
     /// Returns the lines, in order. There is always at least one.
     #[must_use]
     pub fn lines(&self) -> impl ExactSizeIterator<Item = ReplyLine<'_>> + DoubleEndedIterator {
-        self.lines.iter().map(|line| {
-            let slice = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
-            ReplyLine {
-                code: line.code,
-                text: slice(&line.text),
-                data: line.data.as_ref().map(slice),
-            }
-        })
+        let Self { lines, count, data, blocks } = self;
+        Lines { lines, count: *count, data, blocks }
     }
 
-    /// Returns all bytes, and the range of the data of the first line, or else of its text from
-    /// `skipped` on.
+    /// Returns the bytes that contain the data of the first line, or else its text from `skipped` on,
+    /// and its range in them.
     pub(crate) fn into_first_value(mut self, skipped: usize) -> (Vec<u8>, Range<usize>) {
-        let range = self.lines.first().map_or(0..0, |line| {
-            let text = (line.text.start + skipped).min(line.text.end)..line.text.end;
-            line.data.clone().unwrap_or(text)
-        });
-        (std::mem::take(&mut self.bytes), range)
+        let text = self.lines().next().filter(|line| line.data.is_none()).map(|line| line.text);
+        if let Some(length) = text.map(<[u8]>::len) {
+            let range = STATUS_LENGTH + skipped.min(length)..STATUS_LENGTH + length;
+            return (std::mem::take(&mut self.lines), range);
+        }
+        let block = self.blocks.first().cloned().unwrap_or_default();
+        (std::mem::take(&mut self.data), block)
     }
 
     /// Returns the status code of the last line.
     #[must_use]
     pub fn code(&self) -> u16 {
-        self.lines.last().map_or(0, |line| line.code)
+        self.lines().next_back().map_or(0, |line| line.code)
     }
 
     /// Returns the last line as text; bytes that are not UTF-8 are replaced.
@@ -180,7 +161,7 @@ impl Reply {
     /// Returns whether every line is a success.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.lines.iter().all(|line| line.code < 400)
+        self.lines().all(|line| line.is_success())
     }
 
     /// Returns the reply if every line is a success.
@@ -210,19 +191,86 @@ const MAX_ZEROIZED: usize = 64 << 10;
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.bytes.len() <= MAX_ZEROIZED {
-            self.bytes.zeroize();
+        if self.lines.len() + self.data.len() <= MAX_ZEROIZED {
+            self.lines.zeroize();
+            self.data.zeroize();
         }
     }
 }
 
+impl PartialEq for Reply {
+    fn eq(&self, other: &Self) -> bool {
+        self.lines().eq(other.lines())
+    }
+}
+
+impl Eq for Reply {}
+
 impl fmt::Debug for Reply {
     /// Shows only code and size, since a reply can contain a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = self.lines.len();
-        write!(f, "Reply({}, {lines} lines, {} bytes)", self.code(), self.bytes.len())
+        let length = self.lines.len() + self.data.len();
+        write!(f, "Reply({}, {} lines, {length} bytes)", self.code(), self.count)
     }
 }
+
+/// The lines of a [`Reply`], parsed one by one.
+struct Lines<'a> {
+    lines: &'a [u8],
+    count: usize,
+    data: &'a [u8],
+    blocks: &'a [Range<usize>],
+}
+
+impl<'a> Lines<'a> {
+    /// Parses a line. `take_block` removes its data block from those of the remaining lines.
+    fn parse(
+        &mut self,
+        line: &'a [u8],
+        take_block: impl FnOnce(&'a [Range<usize>]) -> Option<(&'a Range<usize>, &'a [Range<usize>])>,
+    ) -> Option<ReplyLine<'a>> {
+        let (range, _) = line_at(line, 0)?;
+        let line = line.get(range)?;
+        let StatusLine { code, separator } = StatusLine::parse(line)?;
+        let mut data = None;
+        if separator == Separator::Data {
+            let (block, rest) = take_block(self.blocks)?;
+            self.blocks = rest;
+            data = self.data.get(block.clone());
+        }
+        self.count -= 1;
+        Some(ReplyLine { code, text: line.get(STATUS_LENGTH..).unwrap_or_default(), data })
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = ReplyLine<'a>;
+
+    fn next(&mut self) -> Option<ReplyLine<'a>> {
+        let (line, rest) = self.lines.split_at_checked(memchr(b'\n', self.lines)? + 1)?;
+        self.lines = rest;
+        self.parse(line, <[_]>::split_first)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count, Some(self.count))
+    }
+}
+
+impl<'a> DoubleEndedIterator for Lines<'a> {
+    fn next_back(&mut self) -> Option<ReplyLine<'a>> {
+        let before = self.lines.strip_suffix(b"\n")?;
+        let start = memrchr(b'\n', before).map_or(0, |end| end + 1);
+        let (rest, line) = self.lines.split_at_checked(start)?;
+        self.lines = rest;
+        self.parse(line, <[_]>::split_last)
+    }
+}
+
+impl ExactSizeIterator for Lines<'_> {}
+
+/// The length of a status code with its separator.
+const STATUS_LENGTH: usize = 4;
 
 /// The character between the status code and the text of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,15 +341,6 @@ pub(crate) fn line_at(bytes: &[u8], start: usize) -> Option<(Range<usize>, usize
     Some((start..end, start + length + 1))
 }
 
-/// Moves a range of `bytes` down to `written`, and returns its new range.
-fn move_to(bytes: &mut [u8], part: Range<usize>, written: &mut usize) -> Range<usize> {
-    let part = part.start.min(part.end)..part.end;
-    let start = *written;
-    *written += part.len();
-    bytes.copy_within(part, start);
-    start..*written
-}
-
 /// Removes the dot-stuffing of a line of data. Returns `None` for the line that ends the data.
 #[inline]
 pub(crate) fn unstuff(line: &[u8]) -> Option<&[u8]> {
@@ -312,22 +351,28 @@ pub(crate) fn unstuff(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Moves the data block at `read` down to `written`, without dot-stuffing. Returns the end of the
-/// block.
-fn unstuff_in_place(bytes: &mut [u8], mut read: usize, written: &mut usize) -> usize {
-    let mut first = true;
-    while let Some((line, next)) = line_at(bytes, read) {
-        read = next;
-        let Some(data) = bytes.get(line.clone()).and_then(unstuff) else { break };
-        let line = line.end - data.len()..line.end;
-        if !first {
-            bytes.get_mut(*written).into_iter().for_each(|end| *end = b'\n');
-            *written += 1;
+#[cfg(test)]
+impl Reply {
+    /// Returns the reply as tor sent it, if its lines end with a carriage return and a line feed.
+    pub(crate) fn to_wire(&self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        let mut blocks = self.blocks.iter();
+        for line in self.lines.split_inclusive(|byte| *byte == b'\n') {
+            wire.extend_from_slice(line);
+            if line.get(3) != Some(&b'+') {
+                continue;
+            }
+            let data = &self.data[blocks.next().unwrap().clone()];
+            let lines = data.split(|byte| *byte == b'\n').filter(|_| !data.is_empty());
+            for line in lines {
+                wire.extend_from_slice(if line.starts_with(b".") { b"." } else { b"" });
+                wire.extend_from_slice(line);
+                wire.extend_from_slice(b"\r\n");
+            }
+            wire.extend_from_slice(b".\r\n");
         }
-        first = false;
-        move_to(bytes, line, written);
+        wire
     }
-    read
 }
 
 #[cfg(test)]

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::super::pipe::Pipe;
 use super::Waiter;
 use crate::error::{BufferProblem, Disconnect};
+use crate::wire::Reply;
 
 /// The result of a command, as its caller receives it.
-pub(in crate::link) type Outcome = Result<RawReply, NoReply>;
+pub(in crate::link) type Outcome = Result<SequencedReply, NoReply>;
 
-/// The bytes of a reply, not parsed.
+/// A reply, with the number of events before it on the connection.
 #[derive(Debug)]
-pub(crate) struct RawReply {
-    pub(crate) bytes: Vec<u8>,
-    /// The number of events before this reply on the connection.
+pub(crate) struct SequencedReply {
+    pub(crate) reply: Reply,
     pub(crate) events_before: u64,
 }
 
@@ -29,8 +29,8 @@ pub(in crate::link) enum NoReply {
 /// The destination of the complete lines of an incoming reply.
 #[derive(Debug)]
 pub(in crate::link) enum LineRoute {
-    /// They stay in the buffer, since the caller wants the whole reply.
-    Buffer,
+    /// They are collected, since the caller wants the whole reply.
+    Whole,
     Pipe(Arc<Pipe>),
     Discard,
     Hold,

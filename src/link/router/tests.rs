@@ -75,13 +75,14 @@ impl Connection {
                 Message::Stray(range) => {
                     self.router.lock().stray_line(self.frame.bytes(&range))?;
                 }
+                Message::Part(range) => {
+                    self.replies.lines(&self.router, self.frame.bytes(&range))?;
+                }
                 Message::Reply(range) => {
-                    self.replies.reply(&self.router, &mut self.frame, &range, self.events)?;
+                    let rest = self.frame.bytes(&range);
+                    self.replies.reply(&self.router, rest, self.events)?;
                 }
             }
-        }
-        if self.frame.is_inside_reply() {
-            self.replies.lines(&self.router, &mut self.frame)?;
         }
         Ok(())
     }
@@ -103,8 +104,8 @@ fn refusal(nonce: u64) -> String {
 }
 
 fn text(receiver: &Receiver<Outcome>) -> Option<String> {
-    let reply = receiver.try_recv().ok()?.ok()?;
-    Some(String::from_utf8(reply.bytes).unwrap().trim_end().to_owned())
+    let sequenced = receiver.try_recv().ok()?.ok()?;
+    Some(String::from_utf8(sequenced.reply.to_wire()).unwrap().trim_end().to_owned())
 }
 
 fn failure(reason: NoReply) -> String {
@@ -468,6 +469,38 @@ fn a_held_reply_over_the_reply_limit_ends_the_connection() {
     let error = tor.feed(refusal(nonce)).unwrap_err();
     assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 100 bytes");
     assert_eq!(reason(&whole), Some(error.to_string()));
+}
+
+#[test]
+fn a_whole_reply_over_the_reply_limit_ends_the_connection() {
+    for (limit, fits) in [(111, true), (110, false)] {
+        let mut tor = Connection::with(ROOM, Limits { line: 100, reply: limit });
+        let (_, whole) = tor.push();
+        // Events between the lines neither count nor reset the length.
+        let mut outcome = tor.feed("250+a=\r\n");
+        for line in ["0123456789\r\n"; 7] {
+            outcome = outcome.and_then(|()| tor.feed(line));
+        }
+        outcome = outcome.and_then(|()| tor.feed(".\r\n250-b=\r\n650 BW 1 1\r\n250 OK\r\n"));
+        assert_eq!(outcome.is_ok(), fits);
+        if let Err(error) = outcome {
+            assert_eq!(
+                error.to_string(),
+                format!("a reply from tor exceeds the limit of {limit} bytes")
+            );
+        }
+        assert_eq!(text(&whole).is_some(), fits);
+    }
+}
+
+#[test]
+fn the_lines_of_a_canceled_reply_are_not_in_the_next() {
+    let mut tor = Connection::new();
+    let ((first, _gone), (_, next)) = (tor.push(), tor.push());
+    tor.feed("250+a=\r\n1\r\n").unwrap();
+    assert_eq!(tor.cancel(first), CancelOutcome::Incoming);
+    tor.feed(".\r\n250 OK\r\n250 next\r\n").unwrap();
+    assert_eq!(text(&next).as_deref(), Some("250 next"));
 }
 
 #[test]

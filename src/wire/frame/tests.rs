@@ -5,12 +5,14 @@ use proptest::prelude::*;
 use super::{Frame, Limits, Message, READ};
 use crate::error::Disconnect;
 
-/// Feeds the bytes in reads of the given sizes. Returns each message, and whether it is an event.
+/// Feeds the bytes in reads of the given sizes. Returns each message, and whether it is an event. The
+/// parts of a reply are joined.
 fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disconnect> {
     let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
     let mut sizes = sizes.iter().copied().cycle();
     let mut rest = bytes;
     let mut found = Vec::new();
+    let mut reply = Vec::new();
     while !rest.is_empty() {
         let size = sizes.next().unwrap_or(1).clamp(1, rest.len());
         let (now, later) = rest.split_at(size);
@@ -18,12 +20,16 @@ fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disco
         frame.fill(size);
         rest = later;
         while let Some(message) = frame.next()? {
-            found.push(match message {
+            match message {
                 Message::Event(range) | Message::Stray(range) => {
-                    (true, frame.bytes(&range).to_vec())
+                    found.push((true, frame.bytes(&range).to_vec()));
                 }
-                Message::Reply(range) => (false, frame.reply_bytes(&range)),
-            });
+                Message::Part(range) => reply.extend_from_slice(frame.bytes(&range)),
+                Message::Reply(range) => {
+                    reply.extend_from_slice(frame.bytes(&range));
+                    found.push((false, std::mem::take(&mut reply)));
+                }
+            }
         }
     }
     Ok(found)
@@ -62,45 +68,45 @@ fn an_event_between_the_lines_of_a_reply_is_removed_from_it() {
 }
 
 #[test]
-fn the_lines_of_a_long_reply_can_be_taken_before_its_end() {
+fn the_lines_of_a_long_reply_are_passed_on_before_its_end() {
     let mut frame = Frame::new(Limits { line: 200, reply: 30 });
-    let feed = |frame: &mut Frame, bytes: &[u8]| {
-        frame.space()[..bytes.len()].copy_from_slice(bytes);
-        frame.fill(bytes.len());
-        frame.next().unwrap()
-    };
-    let mut taken = Vec::new();
+    let mut parts = Vec::new();
     for bytes in [&b"250+a=\r\n"[..], b"0123456789\r\n01", b"23456789\r\n", b".\r\n"] {
-        assert_eq!(feed(&mut frame, bytes), None);
-        assert!(frame.is_inside_reply());
-        frame.take_lines(|lines| taken.extend(lines));
+        for message in feed(&mut frame, bytes) {
+            let Message::Part(range) = message else { panic!("{message:?}") };
+            parts.push(frame.bytes(&range).to_vec());
+        }
+        assert!(frame.is_inside_message());
     }
-    let Some(Message::Reply(end)) = feed(&mut frame, b"250 OK\r\n") else { panic!("no end") };
-    taken.extend(frame.reply_bytes(&end));
-    assert_eq!(taken, b"250+a=\r\n0123456789\r\n0123456789\r\n.\r\n250 OK\r\n");
-    assert!(!frame.is_inside_reply());
+    let [Message::Reply(end)] = &feed(&mut frame, b"250 OK\r\n")[..] else { panic!("no end") };
+    parts.push(frame.bytes(end).to_vec());
+    let expected =
+        [&b"250+a=\r\n"[..], b"0123456789\r\n", b"0123456789\r\n", b".\r\n", b"250 OK\r\n"];
+    assert_eq!(parts, expected);
+    assert!(!frame.is_inside_message());
 }
 
 #[test]
-fn a_long_reply_takes_the_buffer() {
-    let mut bytes = b"250+a=\r\n".to_vec();
-    bytes.resize(1 << 20, b'x');
-    bytes.extend_from_slice(b"\r\n.\r\n250 OK\r\n");
+fn the_lines_before_an_event_in_a_reply_are_passed_on_before_the_event() {
     let mut frame = Frame::new(Limits::default());
-    let mut rest = &bytes[..];
-    let mut found = None;
-    while !rest.is_empty() {
-        let space = frame.space();
-        let size = space.len().min(rest.len());
-        space[..size].copy_from_slice(&rest[..size]);
-        frame.fill(size);
-        rest = &rest[size..];
-        if let Some(Message::Reply(range)) = frame.next().unwrap() {
-            found = Some(frame.reply_bytes(&range));
-        }
-    }
-    assert!(found.as_deref() == Some(&bytes[..]), "the reply is not what was sent");
-    assert_eq!(frame.rest(), b"");
+    let bytes = b"250-a=1\r\n250-b=2\r\n650 BW 1 1\r\n650 BW 2 2\r\n250-c=3\r\n250 OK\r\n";
+    let expected = [
+        Message::Part(0..18),
+        Message::Event(18..30),
+        Message::Event(30..42),
+        Message::Reply(42..59),
+    ];
+    assert_eq!(feed(&mut frame, bytes), expected);
+}
+
+#[test]
+fn a_reply_of_any_length_passes_through_the_first_buffer() {
+    let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
+    feed(&mut frame, b"250+a=\r\n");
+    let lines = b"0123456789\r\n".repeat(READ);
+    let parts = feed(&mut frame, &lines);
+    assert!(parts.iter().all(|part| matches!(part, Message::Part(_))), "{parts:?}");
+    assert_eq!(frame.buffer.len(), READ);
 }
 
 /// Feeds the bytes. Returns the messages that they complete.
@@ -141,7 +147,7 @@ fn a_buffer_that_grew_for_a_long_event_shrinks_again() {
 }
 
 #[test]
-fn a_long_reply_does_not_take_a_buffer_with_other_bytes() {
+fn a_long_reply_is_found_between_other_bytes() {
     let reply = long_data("250");
     for (before, after) in [(&b""[..], &b"250 next"[..]), (b"650 BW 1 1\r\n", b"")] {
         let mut frame = Frame::new(Limits::default());
@@ -152,7 +158,7 @@ fn a_long_reply_does_not_take_a_buffer_with_other_bytes() {
         let mut found = Vec::new();
         while let Some(message) = frame.next().unwrap() {
             if let Message::Reply(range) = message {
-                found.push(frame.reply_bytes(&range));
+                found.push(frame.bytes(&range).to_vec());
             }
         }
         assert!(found == [&reply[..]], "the reply is not what was sent");
@@ -161,36 +167,22 @@ fn a_long_reply_does_not_take_a_buffer_with_other_bytes() {
 }
 
 #[test]
-fn an_event_inside_a_reply_does_not_reset_its_length() {
-    let line = "250-0123456\r\n";
-    let interrupted = format!("{line}650 BW 1 1\r\n").repeat(90);
-    let error = messages(interrupted.as_bytes(), &[64]).unwrap_err();
-    assert_eq!(error.to_string(), "a reply from tor exceeds the limit of 1000 bytes");
-    // Lines that are taken do not count.
-    let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
-    for _ in 0..90 {
-        feed(&mut frame, format!("{line}650 BW 1 1\r\n").as_bytes());
-        frame.take_lines(|lines| assert_eq!(lines, line.as_bytes()));
-    }
-}
-
-#[test]
 fn a_frame_knows_whether_it_is_inside_a_message() {
     let mut frame = Frame::new(Limits::default());
-    for (bytes, message, reply) in [
-        (&b""[..], false, false),
-        (b"25", false, false),
-        (b"0-a=1\r\n", true, true),
-        (b"650-CONF_CHANGED\r\n", true, true),
-        (b"650 OK\r\n", true, true),
-        (b"250+b=\r\n", true, true),
-        (b".\r\n250 OK\r\n", false, false),
-        (b"650+NS\r\n", true, false),
-        (b".\r\n", true, false),
-        (b"650 OK\r\n", false, false),
+    for (bytes, message) in [
+        (&b""[..], false),
+        (b"25", false),
+        (b"0-a=1\r\n", true),
+        (b"650-CONF_CHANGED\r\n", true),
+        (b"650 OK\r\n", true),
+        (b"250+b=\r\n", true),
+        (b".\r\n250 OK\r\n", false),
+        (b"650+NS\r\n", true),
+        (b".\r\n", true),
+        (b"650 OK\r\n", false),
     ] {
         feed(&mut frame, bytes);
-        assert_eq!((frame.is_inside_message(), frame.is_inside_reply()), (message, reply));
+        assert_eq!(frame.is_inside_message(), message);
     }
 }
 
@@ -206,7 +198,7 @@ fn a_limit_that_is_exceeded_ends_the_connection() {
     let long = [&b"250 "[..], &[b'x'; 300]].concat();
     let error = messages(&long, &[64]).unwrap_err();
     assert_eq!(error.to_string(), "a line from tor exceeds the limit of 200 bytes");
-    let long = [&b"250+a=\r\n"[..], &b"0123456789\r\n".repeat(100)].concat();
+    let long = [&b"650+NS\r\n"[..], &b"0123456789\r\n".repeat(100)].concat();
     let line = [b"250+a=\r\nshort\r\n", &[b'x'; 300][..], b"\r\nshort\r\n.\r\n"].concat();
     for size in [1, 64, 2000] {
         let error = messages(&long, &[size]).unwrap_err();
@@ -266,7 +258,9 @@ fn a_line_without_a_status_code_is_dropped_between_messages_and_nowhere_else() {
             while let Some(message) = frame.next()? {
                 found.push(match message {
                     Message::Event(range) => format!("event {}", range.len()),
-                    Message::Reply(range) => format!("reply {}", range.len()),
+                    Message::Part(range) | Message::Reply(range) => {
+                        format!("reply {}", range.len())
+                    }
                     Message::Stray(range) => {
                         let line = String::from_utf8_lossy(frame.bytes(&range)).into_owned();
                         format!("stray {}", line.trim_end())
