@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use data_encoding::{BASE64, BASE64_NOPAD, Encoding, HEXUPPER_PERMISSIVE};
 use memchr::{memchr, memchr2, memrchr};
 
+use crate::names::to_text;
 use crate::wire::timestamp::read_time;
 
 /// One item of a descriptor: a line, and the object that follows it, if any.
@@ -40,13 +41,13 @@ impl<'a> DescriptorItem<'a> {
     /// Returns the keyword, the first word of the line.
     #[must_use]
     pub fn keyword(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.keyword)
+        to_text(self.keyword)
     }
 
     /// Returns the arguments as text; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn arguments(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.arguments)
+        to_text(self.arguments)
     }
 
     /// Returns the arguments as bytes.
@@ -58,7 +59,7 @@ impl<'a> DescriptorItem<'a> {
     /// Returns the object: the lines from `-----BEGIN` to `-----END`, without the last line end.
     #[must_use]
     pub fn object(&self) -> Option<Cow<'a, str>> {
-        self.object.map(String::from_utf8_lossy)
+        self.object.map(to_text)
     }
 
     /// Decodes the object if it has this label, such as `ED25519 CERT`, and is complete.
@@ -208,7 +209,7 @@ macro_rules! has_lines {
 
         impl std::fmt::Display for $descriptor {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&String::from_utf8_lossy(self.text.as_bytes()))
+                f.write_str(&crate::names::to_text(self.text.as_bytes()))
             }
         }
     };

@@ -6,7 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
+#[cfg(feature = "serde")]
+use crate::names::into_text;
 use crate::names::secret::{REDACTED, redact};
+use crate::names::to_text;
 use crate::wire::{Separator, StatusLine};
 
 /// The text of an event or of a part of it, as tor sent it.
@@ -112,7 +115,7 @@ impl EventText {
     /// Returns the text; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn to_str_lossy(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.as_bytes())
+        to_text(self.as_bytes())
     }
 
     /// Returns the first word, which is the name of the kind of an event.
@@ -134,8 +137,8 @@ impl EventText {
     pub(crate) fn to_redacted(&self) -> Cow<'_, str> {
         match (self.is_secret, redact(self.as_bytes())) {
             (true, _) => Cow::Borrowed(REDACTED),
-            (false, Cow::Borrowed(text)) => String::from_utf8_lossy(text),
-            (false, Cow::Owned(text)) => String::from_utf8_lossy(&text).into_owned().into(),
+            (false, Cow::Borrowed(text)) => to_text(text),
+            (false, Cow::Owned(text)) => into_text(text).into(),
         }
     }
 

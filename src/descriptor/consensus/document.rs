@@ -535,7 +535,7 @@ macro_rules! has_document {
 
         impl std::fmt::Display for $type {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&String::from_utf8_lossy(self.document.text.as_bytes()))
+                f.write_str(&crate::names::to_text(self.document.text.as_bytes()))
             }
         }
     };
