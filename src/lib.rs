@@ -160,6 +160,7 @@
 //! changelog describes the replacement.
 
 // docs.rs labels what needs a Cargo feature.
+#![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Unit tests may print; the rules for code hold everywhere else.
 #![cfg_attr(test, allow(clippy::print_stdout, clippy::print_stderr, reason = "tests may print"))]

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use torcon::event::{BwEvent, CircEvent, Event, EventText, TypedEvent};
-use torcon::{ConnectOptions, Controller};
+use torcon::{ConnectOptions, Controller, EventKind};
 
-use crate::support::race::Race;
-use crate::support::raw::Raw;
+use crate::support::race::{Outcome, Race, timed};
+use crate::support::raw::{Address, Raw};
 use crate::support::replay::{Answer, Replay};
+use crate::support::report::{self, Goal};
 
 /// 325 bytes on the wire: three relays and six keywords.
-const CIRC: &str = "650 CIRC 1234 BUILT \
+pub(crate) const CIRC: &str = "650 CIRC 1234 BUILT \
     $E8F78D0CAD2E4AB37AF2DBA543E53E84F7B206AC~test004r,\
     $0A9C6C1C9B7E1B1F5C5D4A3E2F1B0C9D8E7F6A5B~relay,\
     $F00DCAFE00112233445566778899AABBCCDDEEFF~exit \
@@ -26,85 +27,151 @@ const BW: &str = "650 BW 15 20\r\n";
 /// and writes them one by one.
 const BLOCK: usize = 4 << 10;
 
-pub(crate) fn run() {
-    assert_eq!(CIRC.len(), 325);
-    measure::<CircEvent>("CIRC events of 325 bytes, unix socket, replay", CIRC, 150_000, Some(0.3));
-    measure::<BwEvent>("BW events of 14 bytes, unix socket, replay", BW, 1_000_000, None);
+pub(crate) fn circ_typed() {
+    let flood = Flood::new(CIRC, 80_000);
+    let mut raw = flood.raw();
+    let text = EventText::new(CIRC.trim_end().as_bytes().strip_prefix(b"650 ").unwrap());
+    let read = flood.listener(|controller, mut seen| {
+        let listener = move |event: &CircEvent| {
+            black_box((event.id(), event.status(), event.path(), event.purpose()));
+            seen.another(event);
+        };
+        controller.on(listener).unwrap();
+    });
+    let typed = flood.listener(listen_typed::<CircEvent>);
+    Race::against("raw: read", || timed(flood.count, || flood.drain(&mut raw)))
+        .enter("Event::parse alone, one thread", || {
+            timed(flood.count, || {
+                (0..flood.count)
+                    .for_each(|_| drop(black_box(Event::parse(black_box(&text).clone()))));
+            })
+        })
+        .enter("typed listener that reads four fields", || timed(flood.count, || read.run()))
+        .enter("typed listener", || timed(flood.count, || typed.run()))
+        .counted()
+        .run(Goal::AtLeast(0.30));
 }
 
-fn measure<E: TypedEvent>(title: &str, event: &str, at_least: usize, goal: Option<f64>) {
-    let kind = E::KINDS[0].clone();
-    let per_block = BLOCK / event.len();
-    let times = at_least.div_ceil(per_block);
-    let count = times * per_block;
-    let body = event.repeat(per_block).into_bytes();
-    let flood = Answer { command: "FLOOD", head: OK.into(), body, times, tail: Vec::new() };
-    let length = flood.len();
-    let replay = Replay::start(vec![flood]);
-    let connect = || {
-        // No event may be dropped, however late a thread is scheduled.
-        let options = ConnectOptions::new().event_limit(1 << 30);
-        options.connect(replay.unix.to_string().as_str()).unwrap()
-    };
-
-    let mut raw = Raw::log_in(&replay.unix, &replay.cookie);
-    let of_texts = Flood::new(connect(), count, |controller, mut seen| {
-        let listener = move |text: &_| seen.another(text);
-        controller.add_text_listener(kind.clone(), listener).unwrap();
-    });
-    let of_types = Flood::new(connect(), count, |controller, mut seen| {
-        controller.on(move |event: &E| seen.another(event)).unwrap();
-    });
-    let text = EventText::new(event.trim_end().as_bytes().strip_prefix(b"650 ").unwrap());
-    let queued = connect();
-    let queue = queued.events([kind.clone()]).unwrap();
-
-    Race::against("raw: read", || {
-        raw.write(b"FLOOD\r\n");
-        raw.drain(length);
-        count
-    })
-    .enter("text listener", || of_texts.run())
-    .with("typed listener", goal, || of_types.run())
-    .enter("EventQueue", || {
-        queued.command("FLOOD").unwrap();
-        for _ in 0..count {
-            black_box(queue.recv().unwrap());
-        }
-        count
-    })
-    .enter("Event::parse alone, one thread", || {
-        for _ in 0..count {
-            black_box(Event::parse(black_box(&text).clone()));
-        }
-        count
-    })
-    .run(title);
+pub(crate) fn circ_text() {
+    text(CIRC, 80_000, &EventKind::Circ, Goal::AtLeast(0.45));
 }
 
-const OK: &str = "250 OK\r\n";
+pub(crate) fn circ_queue() {
+    queue(CIRC, 80_000, EventKind::Circ, Goal::AtLeast(0.25));
+}
 
-/// A connection with a listener that counts.
-struct Flood {
-    controller: Controller,
-    count: usize,
-    done: Receiver<()>,
+pub(crate) fn bw_typed() {
+    let flood = Flood::new(BW, 1_000_000);
+    let mut raw = flood.raw();
+    let typed = flood.listener(listen_typed::<BwEvent>);
+    let outcome = Race::against("raw: read", || timed(flood.count, || flood.drain(&mut raw)))
+        .enter("typed listener", || timed(flood.count, || typed.run()))
+        .counted()
+        .run(None);
+    report_rate(outcome, Goal::AtLeast(12.0));
+}
+
+pub(crate) fn bw_text() {
+    report_rate(text(BW, 1_000_000, &EventKind::Bw, None), None);
+}
+
+pub(crate) fn bw_queue() {
+    report_rate(queue(BW, 500_000, EventKind::Bw, None), None);
+}
+
+fn report_rate(outcome: Outcome, goal: impl Into<Option<Goal>>) {
+    report::figure("million per second", outcome.per_second / 1e6, goal);
+}
+
+fn listen_typed<E: TypedEvent>(controller: &Controller, mut seen: Seen) {
+    controller.on(move |event: &E| seen.another(event)).unwrap();
+}
+
+fn text(event: &str, count: usize, kind: &EventKind, goal: impl Into<Option<Goal>>) -> Outcome {
+    let flood = Flood::new(event, count);
+    let mut raw = flood.raw();
+    let text = flood.listener(|controller, mut seen| {
+        controller.add_text_listener(kind.clone(), move |text| seen.another(text)).unwrap();
+    });
+    Race::against("raw: read", || timed(flood.count, || flood.drain(&mut raw)))
+        .enter("text listener", || timed(flood.count, || text.run()))
+        .counted()
+        .run(goal)
+}
+
+fn queue(event: &str, count: usize, kind: EventKind, goal: impl Into<Option<Goal>>) -> Outcome {
+    let flood = Flood::new(event, count);
+    let mut raw = flood.raw();
+    let controller = connect_unlimited(&flood.replay.unix);
+    let queue = controller.events([kind]).unwrap();
+    Race::against("raw: read", || timed(flood.count, || flood.drain(&mut raw)))
+        .enter("EventQueue", || {
+            timed(flood.count, || {
+                controller.command("FLOOD").unwrap();
+                for _ in 0..flood.count {
+                    black_box(queue.recv().unwrap());
+                }
+            })
+        })
+        .counted()
+        .run(goal)
+}
+
+/// Connects, so that no event is dropped, however late a thread is scheduled.
+pub(crate) fn connect_unlimited(address: &Address) -> Controller {
+    let options = ConnectOptions::new().event_limit(1 << 30);
+    options.connect(address.to_string().as_str()).unwrap()
+}
+
+/// A server that sends `count` events after the reply to `FLOOD`.
+pub(crate) struct Flood {
+    pub(crate) replay: Replay,
+    pub(crate) count: usize,
+    /// Bytes of the reply and the events.
+    length: usize,
 }
 
 impl Flood {
-    fn new(controller: Controller, count: usize, listen: impl Fn(&Controller, Seen)) -> Self {
-        let (all, done) = bounded(1);
-        listen(&controller, Seen { left: count, count, all });
-        Self { controller, count, done }
+    pub(crate) fn new(event: &str, at_least: usize) -> Self {
+        let per_block = BLOCK / event.len();
+        let times = at_least.div_ceil(per_block);
+        let body = event.repeat(per_block);
+        let flood = Answer { body, times, ..Answer::new("FLOOD", "250 OK\r\n") };
+        let (count, length) = (times * per_block, flood.len());
+        Self { replay: Replay::start(&[flood]), count, length }
     }
 
-    fn run(&self) -> usize {
-        self.controller.command("FLOOD").unwrap();
-        self.done.recv_timeout(Duration::from_secs(60)).expect("every event arrives");
-        self.count
+    fn raw(&self) -> Raw {
+        Raw::log_in(&self.replay.unix, &self.replay.cookie)
+    }
+
+    fn drain(&self, raw: &mut Raw) {
+        raw.write(b"FLOOD\r\n");
+        raw.drain(self.length);
+    }
+
+    /// Opens a connection; `listen` adds a listener that tells [`Seen`] each event.
+    fn listener(&self, listen: impl FnOnce(&Controller, Seen)) -> Listener {
+        let controller = connect_unlimited(&self.replay.unix);
+        let (all, done) = bounded(1);
+        listen(&controller, Seen { left: self.count, count: self.count, all });
+        Listener { controller, done }
     }
 }
 
+struct Listener {
+    controller: Controller,
+    done: Receiver<()>,
+}
+
+impl Listener {
+    fn run(&self) {
+        self.controller.command("FLOOD").unwrap();
+        self.done.recv_timeout(Duration::from_secs(60)).expect("every event arrives");
+    }
+}
+
+/// Counts the events of one flood after the other.
 struct Seen {
     left: usize,
     count: usize,

@@ -1,63 +1,201 @@
 //! The speed of torcon, relative to the sockets of the same machine.
 //!
-//! Every measurement has a limit: a loop on a raw socket that exchanges the same bytes without
-//! parsing them. Both run alternately, round by round, in one process, so that other load of the
-//! machine affects both. The result is the ratio; rates of different machines or days cannot be
-//! compared.
+//! Each row of the table below is measured beside its limit: a loop on a raw socket that exchanges
+//! the same bytes without parsing them. Both run alternately, round by round, so that other load of
+//! the machine affects both, and the median of the rounds' ratios counts. Rates and times of
+//! different machines or days cannot be compared; ratios can.
 //!
-//! - `round_trips`: one `GETINFO` after the other, against a raw loop that writes and reads; and
-//!   16 threads that share one `Controller`, against a raw loop that writes 16 requests at once.
-//! - `events`: a flood of `CIRC` and of `BW` events to a listener or a queue, against reading it.
-//! - `big_reply`: a `GETINFO ns/all` of 8,000 relays, against reading it; and the memory that a
-//!   reply of 50 MB takes line by line.
-//! - `relays`: the same consensus as a list of relays, and one relay after the other, against
-//!   reading it; and how long it takes to read name, identity, address and flags of every relay.
-//! - `state`: a flood of events of 10,000 circuits and 10,000 streams that a state follows, against
-//!   reading it; the memory that such a state takes; and reads of the state.
-//! - `connect`: connecting, SAFECOOKIE and closing, against the same dialogue on a raw socket.
+//! - `cargo bench` measures every row except `build`, which takes minutes.
+//! - `cargo bench -- events connect/tcp` measures rows by name, or by the part before the slash.
+//! - `cargo bench -- --list` prints the names.
 //!
-//! The peer is a thread that replays fixed answers. If `tor` is on the path, `round_trips` and
-//! `connect` also measure a real tor without network.
+//! `TORCON_BENCH_ROUNDS` sets the number of rounds, 9 by default; a busy machine needs more. With
+//! one round the verdicts mean nothing, but a row that no longer works fails the bench.
 //!
-//! `cargo bench` runs everything, `cargo bench -- events connect` a part. `TORCON_BENCH_ROUNDS`
-//! sets the number of rounds, 7 by default; on a machine that does other work more are better.
+//! # Output
+//!
+//! Besides text for people, each figure is one line of six fields separated by tabs, which
+//! `grep ^row | cut -f 2-` reads:
+//!
+//! ```text
+//! row  events/circ_typed  ratio  0.312  >= 0.300  ok
+//! ```
+//!
+//! The fields are the word `row`, the row, the figure with its unit, the value, the goal (`-` if the
+//! figure only explains another one), and `ok`, `MISSED`, `FAILED`, `skipped` or `-`.
+//!
+//! # What is counted
+//!
+//! Counts do not depend on the load of the machine, so a row whose time is undecided has them:
+//!
+//! - *allocations*: calls of the allocator by every thread of the process, a reallocation counting
+//!   as one (`support/allocations.rs`). They are counted in a run of their own.
+//! - *context switches*: voluntary and involuntary ones of the process, from `getrusage`.
+//! - *system calls*: lines of `strace -f`, if it is installed, with one and with two runs of the
+//!   work; the difference leaves out the start.
+//! - *memory*: resident and peak memory of the process, from `/proc/self/status`.
+//!
+//! The server is always another process, and every row has a process of its own. Instructions are
+//! not counted, since hardware counters are not available on every machine.
 #![allow(
     clippy::as_conversions,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a benchmark prints, and any error may end it"
 )]
 
-mod big_reply;
+mod build;
+mod commands;
 mod connect;
+mod consensus;
 mod events;
-mod relays;
+mod idle;
+mod latency;
+mod listeners;
 mod round_trips;
+mod services;
 mod state;
+mod stuck;
 
-/// Raw sockets, a server that replays answers, a real tor, and the comparison of rates.
+/// Raw sockets, servers, the comparison of rates, counts and their report.
 mod support;
 
 use std::env;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
 
-const BENCHES: [(&str, fn()); 6] = [
-    ("round_trips", round_trips::run),
-    ("events", events::run),
-    ("big_reply", big_reply::run),
-    ("relays", relays::run),
-    ("state", state::run),
-    ("connect", connect::run),
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+use support::{replay, report};
+
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    run: fn(),
+    /// Whether client and server share one core.
+    one_core: bool,
+    /// Whether the row runs only if it is named.
+    on_demand: bool,
+}
+
+const fn row(name: &'static str, run: fn()) -> Row {
+    Row { name, run, one_core: false, on_demand: false }
+}
+
+const fn one_core(name: &'static str, run: fn()) -> Row {
+    Row { name, run, one_core: true, on_demand: false }
+}
+
+const ROWS: &[Row] = &[
+    row("events/circ_typed", events::circ_typed),
+    row("events/circ_text", events::circ_text),
+    row("events/bw_typed", events::bw_typed),
+    row("events/bw_text", events::bw_text),
+    row("events/circ_queue", events::circ_queue),
+    row("events/bw_queue", events::bw_queue),
+    row("latency/event_to_closure", latency::event_to_closure),
+    one_core("round_trips/unix_one_core", round_trips::unix),
+    one_core("round_trips/tcp_one_core", round_trips::tcp),
+    row("round_trips/unix_two_cores", round_trips::unix_two_cores),
+    row("round_trips/real_tor", round_trips::real_tor),
+    row("round_trips/threads_unix", round_trips::threads_unix),
+    row("round_trips/threads_tcp", round_trips::threads_tcp),
+    row("round_trips/queued", round_trips::queued),
+    row("commands/get_info_one", commands::get_info_one),
+    row("commands/set_conf", commands::set_conf),
+    row("commands/signal", commands::signal),
+    row("consensus/text", consensus::text),
+    row("consensus/entries", consensus::entries),
+    row("consensus/parse", consensus::parse),
+    row("connect/tcp", connect::tcp),
+    row("connect/unix", connect::unix),
+    one_core("connect/one_core", connect::one_core),
+    row("connect/real_tor", connect::real_tor),
+    row("services/tcp", services::tcp),
+    row("services/unix", services::unix),
+    row("services/real_tcp", services::real_tcp),
+    row("services/real_unix", services::real_unix),
+    row("state/updates", state::updates),
+    row("state/waiters", state::waiters),
+    row("listeners/add_remove", listeners::add_remove),
+    row("stuck/listener", stuck::listener),
+    row("stuck/queue", stuck::queue),
+    row("idle/controllers", idle::controllers),
+    Row { name: "build", run: build::clean, one_core: false, on_demand: true },
 ];
 
-fn main() {
+fn main() -> ExitCode {
     // cargo adds the option `--bench`.
-    let wanted: Vec<_> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    for (name, run) in BENCHES {
-        if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
-            run();
+    let words: Vec<_> = env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--list"] => ROWS.iter().for_each(|row| println!("{}", row.name)),
+        ["--replay"] => replay::serve(),
+        ["--run", name] => run_here(ROWS.iter().find(|row| row.name == name).expect("is a row")),
+        _ => return run_all(&words),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs the rows of these names, all of them if there are none, and prints the summary.
+fn run_all(names: &[&str]) -> ExitCode {
+    let matches = |row: &Row, name: &str| {
+        row.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if let Some(unknown) = names.iter().find(|name| !ROWS.iter().any(|row| matches(row, name))) {
+        let known: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+        eprintln!("no row is called {unknown:?}; the rows are\n  {}", known.join("\n  "));
+        return ExitCode::FAILURE;
+    }
+    let wanted = |row: &&Row| match names {
+        [] => !row.on_demand,
+        _ => names.iter().any(|name| matches(row, name)),
+    };
+    let lines: Vec<_> = ROWS.iter().filter(wanted).flat_map(run_apart).collect();
+    report::print_summary(&lines)
+}
+
+/// Runs a row in a process of its own, and returns its figures.
+fn run_apart(row: &Row) -> Vec<String> {
+    println!("\n{}", row.name);
+    let mut child = Command::new(env::current_exe().expect("this program has a path"))
+        .args(["--run", row.name])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program can be run");
+    let mut figures = Vec::new();
+    for line in BufReader::new(child.stdout.take().expect("is piped")).lines() {
+        let line = line.expect("the figures are text");
+        println!("{line}");
+        if line.starts_with("row\t") {
+            figures.push(line);
         }
     }
+    let status = child.wait().expect("the process is a child");
+    if !status.success() {
+        let line = report::line(row.name, "-", "-", "-", report::FAILED);
+        println!("{line}");
+        figures.push(line);
+    }
+    figures
+}
+
+fn run_here(row: &'static Row) {
+    report::begin(row.name);
+    if row.one_core {
+        // Threads and the server inherit it.
+        let this = Pid::from_raw(0);
+        let allowed = sched_getaffinity(this).expect("the system has cores");
+        let first = (0..CpuSet::count()).find(|core| allowed.is_set(*core) == Ok(true));
+        let mut only = CpuSet::new();
+        only.set(first.expect("this thread has a core")).expect("is a core");
+        sched_setaffinity(this, &only).expect("the core is allowed");
+    }
+    (row.run)();
 }

@@ -1,22 +1,32 @@
-//! A state of 10,000 circuits and as many streams, kept up to date by a flood of their events.
+//! A state of 10,000 circuits and as many streams, kept current by a flood of their events.
 
 use std::fmt::Write;
-use std::fs;
 use std::hint::black_box;
+use std::thread;
+use std::time::Duration;
 
+use torcon::Controller;
 use torcon::names::CircuitId;
 use torcon::state::State;
-use torcon::{ConnectOptions, Controller};
 
-use crate::support::race::Race;
+use crate::events::connect_unlimited;
+use crate::support::memory;
+use crate::support::race::{Race, timed};
 use crate::support::raw::Raw;
 use crate::support::replay::{Answer, Replay};
+use crate::support::report::{self, Goal};
 
 const CIRCUITS: usize = 10_000;
 const STREAMS: usize = 10_000;
 
+/// Circuits that do not change, each with a thread that waits for its end.
+const WAITERS: usize = 1_000;
+
 /// The number of changes of each circuit and stream in one round.
-const TURNS: usize = 10;
+const TURNS: usize = 5;
+
+/// Changes in one round.
+const COUNT: usize = TURNS * (CIRCUITS + STREAMS);
 
 const GETINFO: &str = "GETINFO circuit-status stream-status orconn-status entry-guards \
                        address-mappings/all status/bootstrap-phase network-liveness";
@@ -32,43 +42,20 @@ const CIRC: &str = "BUILD_FLAGS=NEED_CAPACITY,NEED_UPTIME PURPOSE=CONFLUX_UNLINK
 const STREAM: &str = "CLIENT_PROTOCOL=SOCKS5 NYM_EPOCH=0 SESSION_GROUP=-4 \
                       ISO_FIELDS=SOCKS_USERNAME,SOCKS_PASSWORD,CLIENTADDR,SESSION_GROUP,NYM_EPOCH";
 
-pub(crate) fn run() {
-    let per_round = TURNS * (CIRCUITS + STREAMS);
-    let flood = Answer {
-        command: "FLOOD",
-        head: Vec::new(),
-        body: events().into_bytes(),
-        times: TURNS,
-        // When this reply arrives, the state has applied every event.
-        tail: b"250 OK\r\n".to_vec(),
-    };
-    let length = flood.len();
-    let replay = Replay::start(vec![flood, Answer::new(GETINFO, &snapshot())]);
-    let connect = || {
-        // No event may be dropped, however late a thread is scheduled.
-        let options = ConnectOptions::new().event_limit(1 << 30);
-        options.connect(replay.unix.to_string().as_str()).unwrap()
-    };
-    let flooded = |controller: &Controller| {
-        controller.command("FLOOD").unwrap();
-        per_round
-    };
+/// The limit of waits; the bench takes less.
+const LIMIT: Duration = Duration::from_secs(600);
 
+pub(crate) fn updates() {
+    let (replay, length) = replay();
     let mut raw = Raw::log_in(&replay.unix, &replay.cookie);
-    let alone = connect();
-    let before = resident();
+    let alone = connect_unlimited(&replay.unix);
+    let before = memory::resident();
     let state = State::new(&alone).unwrap();
-    let made = resident();
-    assert_eq!((state.circuits().len(), state.streams().len()), (CIRCUITS, STREAMS));
-    flooded(&alone);
-    println!(
-        "\n{CIRCUITS} circuits and {STREAMS} streams: {} kB resident after the snapshot, {} kB after \
-         {TURNS} events of each",
-        made.saturating_sub(before),
-        resident().saturating_sub(before),
-    );
+    assert_eq!((state.circuits().len(), state.streams().len()), (CIRCUITS + WAITERS, STREAMS));
+    flood(&alone);
+    report::figure("kB resident", memory::resident() - before, None);
 
-    let listened_to = connect();
+    let listened_to = connect_unlimited(&replay.unix);
     let other = State::new(&listened_to).unwrap();
     other
         .on_circuit(|update| {
@@ -80,33 +67,68 @@ pub(crate) fn run() {
             black_box(update.info.id());
         })
         .unwrap();
-    let plain = connect();
+    let plain = connect_unlimited(&replay.unix);
 
-    Race::against("raw: read", || {
-        raw.write(b"FLOOD\r\n");
-        raw.drain(length);
-        per_round
-    })
-    .enter("no state, no listeners", || flooded(&plain))
-    .enter("state", || flooded(&alone))
-    .enter("state with two listeners", || flooded(&listened_to))
-    .run("CIRC and STREAM events in turn, unix socket, replay; goal 500,000 a second");
+    let outcome = Race::against("raw: read", || timed(COUNT, || drain(&mut raw, length)))
+        .enter("no state, no listeners", || timed(COUNT, || flood(&plain)))
+        .enter("state with two listeners", || timed(COUNT, || flood(&listened_to)))
+        .enter("state", || timed(COUNT, || flood(&alone)))
+        .counted()
+        .run(None);
+    report::figure("million updates per second", outcome.per_second / 1e6, Goal::AtLeast(1.0));
 
-    Race::against("Snapshot of everything", || {
-        black_box(state.snapshot());
-        1
-    })
-    .enter("circuits()", || {
-        black_box(state.circuits());
-        1
-    })
-    .enter("a thousand circuit(id)", || {
-        for id in 0..1000_u32 {
-            black_box(state.circuit(&CircuitId::from(id)));
+    Race::against("Snapshot of everything", || timed(1, || drop(black_box(state.snapshot()))))
+        .enter("circuits()", || timed(1, || drop(black_box(state.circuits()))))
+        .enter("circuit(id)", || {
+            timed(1_000, || {
+                for id in 0..1000_u32 {
+                    black_box(state.circuit(&CircuitId::from(id)));
+                }
+            })
+        })
+        .print();
+}
+
+/// Compares a state without waits with one on which threads wait for circuits that do not change.
+pub(crate) fn waiters() {
+    let (replay, _) = replay();
+    let (alone, waited_for) = (connect_unlimited(&replay.unix), connect_unlimited(&replay.unix));
+    let (_state, state) = (State::new(&alone).unwrap(), State::new(&waited_for).unwrap());
+    let unchanged: Vec<_> = state.circuits().into_iter().skip(CIRCUITS).collect();
+    assert_eq!(unchanged.len(), WAITERS);
+    thread::scope(|scope| {
+        for circuit in &unchanged {
+            let wait = || circuit.wait_closed(LIMIT).unwrap_err();
+            thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, wait).unwrap();
         }
-        1
-    })
-    .run("reads of such a state");
+        Race::against("state without waits", || timed(COUNT, || flood(&alone)))
+            .enter("state with 1,000 waits", || timed(COUNT, || flood(&waited_for)))
+            .run(Goal::AtLeast(0.5));
+        waited_for.close();
+    });
+}
+
+/// Returns when the state has applied every event.
+fn flood(controller: &Controller) {
+    controller.command("FLOOD").unwrap();
+}
+
+fn drain(raw: &mut Raw, length: usize) {
+    raw.write(b"FLOOD\r\n");
+    raw.drain(length);
+}
+
+/// Starts a server, and returns the length of its reply to `FLOOD`.
+fn replay() -> (Replay, usize) {
+    let flood = Answer {
+        command: "FLOOD".into(),
+        body: events(),
+        times: TURNS,
+        tail: "250 OK\r\n".into(),
+        ..Answer::default()
+    };
+    let length = flood.len();
+    (Replay::start(&[flood, Answer::new(GETINFO, &snapshot())]), length)
 }
 
 /// One event of each circuit and stream.
@@ -123,7 +145,7 @@ fn events() -> String {
 
 fn snapshot() -> String {
     let mut text = "250+circuit-status=\r\n".to_owned();
-    for id in 1..=CIRCUITS {
+    for id in 1..=CIRCUITS + WAITERS {
         write!(text, "{id} BUILT {PATH} {CIRC}\r\n").unwrap();
     }
     text += ".\r\n250+stream-status=\r\n";
@@ -138,12 +160,4 @@ fn snapshot() -> String {
         "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY=\"Done\"\r\n";
     text += "250-network-liveness=up\r\n250 OK\r\n";
     text
-}
-
-/// Returns the resident memory of this process in kB; 0 if the system does not report it.
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    number.unwrap_or_default()
 }

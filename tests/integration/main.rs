@@ -1,6 +1,7 @@
 //! Tests of torcon from outside, through its public interface: one program for all of them.
 //!
 //! They need tor. Without it they fail and say how to install it.
+#![forbid(unsafe_code)]
 #![allow(
     clippy::as_conversions,
     clippy::expect_used,
@@ -34,6 +35,9 @@ mod names_elsewhere;
 
 /// The crate as it is packed for the registry.
 mod packed;
+
+/// Where unsafe code is allowed.
+mod unsafe_code;
 
 /// The words of the protocol, known and unknown.
 mod words;

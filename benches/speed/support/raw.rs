@@ -86,10 +86,27 @@ impl Raw {
     pub(crate) fn drain(&mut self, bytes: usize) {
         let mut left = bytes;
         while left > 0 {
-            let read = self.socket.read(&mut self.buffer).expect("the other side writes");
-            assert!(read > 0 && read <= left, "{read} bytes arrived instead of at most {left}");
-            left -= read;
+            let read = self.read();
+            left = left.checked_sub(read).expect("no more bytes arrive");
         }
+    }
+
+    /// Reads and discards what has arrived, at least one byte, and returns its size.
+    pub(crate) fn read(&mut self) -> usize {
+        let read = self.socket.read(&mut self.buffer).expect("the other side writes");
+        assert!(read > 0, "the connection ended");
+        read
+    }
+
+    /// Reads one line, which the other side sends alone, and returns it without its end.
+    pub(crate) fn read_line(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            let read = self.read();
+            line.extend_from_slice(&self.buffer[..read]);
+        }
+        line.truncate(line.len() - 2);
+        line
     }
 
     /// Sends a request, and returns the reply, which ends with `250 ` and some text.
@@ -97,9 +114,8 @@ impl Raw {
         self.write(request);
         let mut reply = Vec::new();
         loop {
-            let read = self.socket.read(&mut self.buffer).expect("the other side writes");
+            let read = self.read();
             reply.extend_from_slice(&self.buffer[..read]);
-            assert!(read > 0, "the connection ended after {}", reply.escape_ascii());
             let last = reply.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
             if reply.ends_with(b"\r\n") && last.is_some_and(|line| line.starts_with(b"250 ")) {
                 return reply;

@@ -12,6 +12,7 @@ use std::{env, process};
 use tempfile::TempDir;
 
 use super::raw::Address;
+use super::report;
 
 /// A running tor with cookie authentication, on a unix socket and on a TCP port. It is ended and
 /// reaped when the value is dropped.
@@ -25,10 +26,10 @@ pub(crate) struct RealTor {
 }
 
 impl RealTor {
-    /// Starts tor; `None` if `tor` is not on the path.
+    /// Starts tor; `None`, which is reported, if `tor` is not on the path.
     pub(crate) fn start() -> Option<Self> {
         let Some(binary) = binary() else {
-            println!("\nno tor was found, so nothing is measured against a real one");
+            report::skip("tor is not on the path");
             return None;
         };
         let directory = tempfile::Builder::new()

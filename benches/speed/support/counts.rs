@@ -1,0 +1,64 @@
+//! Counts of an operation, which do not depend on the load of the machine.
+
+use std::env;
+use std::fs;
+use std::process::{self, Command, Stdio};
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::race::Sample;
+use super::{allocations, replay, report};
+
+/// How often a process that strace counts performs the work.
+const UNDER_STRACE: &str = "TORCON_BENCH_UNDER_STRACE";
+
+/// Reports allocations, context switches and system calls per operation.
+pub(crate) fn count(work: &mut dyn FnMut() -> Sample) {
+    let mut done = 0;
+    let before = context_switches();
+    let allocations = allocations::count(|| done = work().done);
+    let switches = context_switches() - before;
+    let per_operation = |count: f64| count / done as f64;
+    report::figure("allocations", per_operation(allocations as f64), None);
+    report::figure("context switches", per_operation(switches as f64), None);
+    if let (Some(once), Some(twice)) = (system_calls(1), system_calls(2)) {
+        report::figure("system calls", per_operation(twice - once), None);
+    }
+}
+
+/// Context switches of this process so far.
+fn context_switches() -> i64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the system counts");
+    usage.voluntary_context_switches() + usage.involuntary_context_switches()
+}
+
+/// Returns how many system calls a process makes that performs the work `times` times; `None` without
+/// strace, and where it may not trace.
+fn system_calls(times: usize) -> Option<f64> {
+    let log = tempfile::NamedTempFile::new().expect("there is room for a file");
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-o"])
+        .arg(log.path())
+        .arg(env::current_exe().expect("this program has a path"))
+        .args(["--run", report::row()])
+        .env(UNDER_STRACE, times.to_string())
+        .env(replay::RUNNING, replay::running())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .ok()?;
+    let text = fs::read_to_string(log.path()).ok()?;
+    // A call that another thread interrupts has two lines.
+    let calls = text.lines().filter(|line| !line.contains(" resumed>")).count();
+    status.success().then_some(calls as f64)
+}
+
+/// In a process that strace counts: performs the work, and ends the process.
+pub(crate) fn run_under_strace(work: &mut dyn FnMut() -> Sample) {
+    if let Some(times) = env::var(UNDER_STRACE).ok().and_then(|times| times.parse().ok()) {
+        for _ in 0..times {
+            work();
+        }
+        process::exit(0);
+    }
+}
