@@ -6,9 +6,12 @@
 macro_rules! identifiers {
     ( $( $(#[$attribute:meta])* pub struct $name:ident = $what:literal; )* ) => { $(
         $(#[$attribute])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        ///
+        /// Numbers are ordered as numbers: a shorter identifier is less.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name {
-            /// Invariant: 1 to 16 ASCII letters or digits, then zeros.
+            /// The text, read as a big-endian number. Invariant: zeros, then 1 to 16 ASCII letters or
+            /// digits, so that the order of the numbers is that of the lengths and then of the texts.
             text: [u8; 16],
         }
 
@@ -19,20 +22,23 @@ macro_rules! identifiers {
                     return None;
                 }
                 let mut text = [0; 16];
-                text.get_mut(..bytes.len())?.copy_from_slice(bytes);
+                text.get_mut(16_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
                 Some(Self { text })
             }
 
             /// Returns the identifier as tor writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                let length = self.length();
-                let text = self.text.get(..length).unwrap_or_default();
+                let start = self.text.iter().position(|byte| *byte != 0).unwrap_or_default();
+                let text = self.text.get(start..).unwrap_or_default();
                 std::str::from_utf8(text).unwrap_or_default()
             }
+        }
 
-            fn length(&self) -> usize {
-                self.text.iter().position(|byte| *byte == 0).unwrap_or(self.text.len())
+        /// Hashes one number of a fixed size.
+        impl std::hash::Hash for $name {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                state.write_u128(u128::from_ne_bytes(self.text));
             }
         }
 
@@ -40,17 +46,13 @@ macro_rules! identifiers {
             fn from(number: u32) -> Self {
                 let mut text = [0; 16];
                 let mut left = number;
-                // Digits are made from the last to the first, then moved to the front.
-                let mut digits = 0;
                 for place in text.iter_mut().rev() {
                     *place = b'0' + u8::try_from(left % 10).unwrap_or_default();
                     left /= 10;
-                    digits += 1;
                     if left == 0 {
                         break;
                     }
                 }
-                text.rotate_right(digits);
                 Self { text }
             }
         }
@@ -76,19 +78,6 @@ macro_rules! identifiers {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::names::serialize::deserialize_text(deserializer)
-            }
-        }
-
-        impl PartialOrd for $name {
-            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-                Some(self.cmp(other))
-            }
-        }
-
-        /// Numbers are ordered as numbers: a shorter identifier is less.
-        impl Ord for $name {
-            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-                (self.length(), self.text).cmp(&(other.length(), other.text))
             }
         }
 
