@@ -62,7 +62,7 @@ use self::pipe::Part;
 pub(crate) use self::poll::readable_until;
 use self::reader::Reader;
 pub use self::registry::ListenerId;
-pub(crate) use self::registry::Registry;
+pub(crate) use self::registry::{Members, Registry};
 use self::router::Router;
 pub(crate) use self::router::SequencedReply;
 pub(crate) use self::spool::BufferLimits;

@@ -51,6 +51,7 @@ mod connections;
 mod country;
 mod feed;
 mod generation;
+mod line;
 mod listeners;
 mod missing;
 mod open_stream;
@@ -312,8 +313,7 @@ impl State {
     pub fn snapshot(&self) -> Snapshot {
         let generation = self.shared.present();
         generation.refresh(Parts::ALL);
-        let now = SystemTime::now();
-        generation.store.read(|tracker| Snapshot::of(tracker, now)).sorted()
+        Snapshot::take(&generation.store, SystemTime::now())
     }
 
     /// Returns the circuits, sorted by identifier.

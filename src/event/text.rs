@@ -79,6 +79,31 @@ impl EventText {
         Self::from_wire(&wire.into(), 0..wire.len())
     }
 
+    /// Replaces the text by a copy of another one: in the same memory if no other text shares it and
+    /// the new text takes at least half of it.
+    #[inline]
+    pub(crate) fn overwrite(&mut self, text: &[u8]) {
+        let chunk = Arc::get_mut(&mut self.chunk).filter(|chunk| chunk.len() / 2 <= text.len());
+        match chunk.and_then(|chunk| chunk.get_mut(..text.len())) {
+            Some(place) => {
+                place.copy_from_slice(text);
+                self.range = 0..text.len();
+                (self.is_secret, self.is_stray) = (false, false);
+            }
+            None => *self = Self::new(text),
+        }
+    }
+
+    /// Returns the text of an event of one line from the wire, with its status code and line end.
+    #[inline]
+    pub(crate) fn one_line(wire: &[u8]) -> Option<&[u8]> {
+        let line = strip_line_end(wire);
+        match StatusLine::parse(line)?.separator {
+            Separator::Last => line.get(4..),
+            Separator::More | Separator::Data => None,
+        }
+    }
+
     /// Returns a part of this text, which shares its bytes. Copies bytes from elsewhere.
     #[inline]
     pub(crate) fn part(&self, part: &[u8]) -> Self {

@@ -73,6 +73,11 @@ impl<'a> RawEvent<'a> {
         self.wire
     }
 
+    /// Returns the text of an event of one line, in the reader's buffer.
+    pub(crate) fn line(&self) -> Option<&'a [u8]> {
+        EventText::one_line(self.wire)
+    }
+
     /// Returns the text, which shares no memory with other events.
     pub(crate) fn text(&self) -> &EventText {
         self.text.get_or_init(|| EventText::copied(self.wire))

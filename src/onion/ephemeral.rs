@@ -54,9 +54,8 @@ impl EphemeralService {
     }
 
     pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
-        // The other addresses of the list are not parsed: every service has this query.
-        let key = if self.detached { "onions/detached" } else { "onions/current" };
-        Ok(controller.get_info_one(key)?.lines().any(|id| id == self.address.service_id()))
+        let listed = if self.detached { controller.detached_onions() } else { controller.onions() };
+        Ok(listed?.contains(&self.address))
     }
 
     pub(super) fn add_again(&self, controller: &Controller) -> Result<()> {

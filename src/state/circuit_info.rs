@@ -4,10 +4,11 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::cell::Cell;
-use super::record::{Layout, Record};
+use super::line::CircLine;
+use super::record::{Keys, Layout, Record};
 use super::stream_info::StreamInfo;
 use crate::event::circuit::{circuit_keywords, path_word, read_path};
-use crate::event::{CircEvent, CircMinorEvent, EventText, HsPow};
+use crate::event::{CircEvent, EventText, HsPow};
 use crate::names::{
     BuildFlag, CircuitId, CircuitPurpose, CircuitReason, CircuitStatus, HsState, RelaySpec,
 };
@@ -48,7 +49,13 @@ pub struct CircuitInfo {
 }
 
 /// In `CIRC` and `CIRC_MINOR`.
-static LAYOUT: Layout = Layout { words: (3, 1), keywords: CircEvent::KEYWORDS };
+pub(super) static LAYOUT: Layout = Layout::new((3, 1), CircEvent::KEYWORDS);
+
+const REASONS: Keys = LAYOUT.keys(&["REASON", "REMOTE_REASON"]);
+const ALL_BUT_REASONS: Keys = LAYOUT.keys(CircEvent::KEYWORDS).without(REASONS);
+const PURPOSE: Keys = LAYOUT.keys(&["PURPOSE"]);
+const CREDENTIAL_NAMES: &[&str] = &["SOCKS_USERNAME", "SOCKS_PASSWORD"];
+const CREDENTIALS: Keys = LAYOUT.keys(CREDENTIAL_NAMES);
 
 circuit_keywords!(keyword_methods!(CircuitInfo) {
     /// Returns why the circuit was closed or failed.
@@ -58,57 +65,55 @@ circuit_keywords!(keyword_methods!(CircuitInfo) {
 });
 
 impl CircuitInfo {
-    /// Returns the circuit of an event.
-    pub(super) fn of(event: &CircEvent) -> Self {
+    /// Returns the circuit of an event with this text.
+    pub(super) fn of(line: &CircLine<'_>, text: EventText) -> Self {
         Self {
-            id: event.id(),
-            status: event.status(),
+            id: line.id,
+            status: CircuitStatus::from_bytes(line.word),
             earlier_path: None,
-            record: Record::new(&LAYOUT, event.text().clone()),
+            record: Record::new(&LAYOUT, text, line.keys),
         }
     }
 
     /// Returns the circuit of a line of `circuit-status`. For a circuit without relays, that line
     /// looks as if it had some.
-    pub(super) fn listed(event: &CircEvent) -> Self {
-        let mut info = Self::of(event);
-        if info.status == CircuitStatus::Extended && path_word(event.text()).is_empty() {
+    pub(super) fn listed(line: &CircLine<'_>, text: EventText) -> Self {
+        let mut info = Self::of(line, text);
+        if info.status == CircuitStatus::Extended && line.path.is_empty() {
             info.status = CircuitStatus::Launched;
         }
         info
     }
 
-    /// Returns the circuit after the next `CIRC` event.
+    /// Applies the next `CIRC` event.
     ///
     /// tor describes the whole circuit in each event, so fields that the event omits are no longer
     /// valid. An event without a purpose has only the status and its reasons: the other fields
     /// stay. No circuit loses its relays.
-    pub(super) fn after(before: &Self, event: &CircEvent) -> Self {
-        let is_described = event.purpose().is_some();
-        let keeps = |key: &str| !is_described && !is_reason(key);
-        Self { status: event.status(), ..before.next(event.text(), keeps) }
+    pub(super) fn circ(&mut self, line: &CircLine<'_>, status: CircuitStatus) {
+        self.status = status;
+        self.next(line, if is_described(line) { Keys::default() } else { ALL_BUT_REASONS });
     }
 
-    /// Returns the circuit after a `CIRC_MINOR` event, which does not change the status.
-    pub(super) fn changed(before: &Self, event: &CircMinorEvent) -> Self {
-        let is_described = event.purpose().is_some();
-        let keeps = |key: &str| !is_described || is_reason(key);
-        before.next(event.text(), keeps)
+    /// Applies a `CIRC_MINOR` event, which does not change the status.
+    pub(super) fn circ_minor(&mut self, line: &CircLine<'_>) {
+        let kept = if is_described(line) { REASONS } else { REASONS.or(ALL_BUT_REASONS) };
+        self.next(line, kept);
     }
 
-    fn next(&self, text: &EventText, keeps: impl Fn(&str) -> bool) -> Self {
-        let earlier_path = match path_word(text) {
-            b"" => Some(self.record.text().part(self.path_word())).filter(|path| *path != ""),
-            _ => None,
-        };
-        let record = Record::after(&self.record, text.clone(), keeps);
-        Self { id: self.id, status: self.status.clone(), earlier_path, record }
+    fn next(&mut self, line: &CircLine<'_>, kept: Keys) {
+        if !line.path.is_empty() {
+            self.earlier_path = None;
+        } else if self.earlier_path.is_none() {
+            let path = Some(path_word(self.record.text())).filter(|path| !path.is_empty());
+            self.earlier_path = path.map(EventText::new);
+        }
+        self.record.replace(line.text, line.keys, kept);
     }
 
-    /// Returns the circuit with the SOCKS credentials of the first stream that tor attached to it.
-    pub(super) fn bound_to(before: &Self, stream: &StreamInfo) -> Self {
-        let is_credential = |key: &str| matches!(key, "SOCKS_USERNAME" | "SOCKS_PASSWORD");
-        Self { record: before.record.joined(stream.record(), is_credential), ..before.clone() }
+    /// Adds the SOCKS credentials of the first stream that tor attached to the circuit.
+    pub(super) fn bind_to(&mut self, stream: &StreamInfo) {
+        self.record.join(stream.record(), CREDENTIAL_NAMES);
     }
 
     /// Returns the approximate size in bytes.
@@ -119,7 +124,7 @@ impl CircuitInfo {
 
     /// Returns whether tor isolates the circuit by SOCKS credentials.
     pub(super) fn has_credentials(&self) -> bool {
-        self.keyword("SOCKS_USERNAME").is_some() || self.keyword("SOCKS_PASSWORD").is_some()
+        !self.record.keys().and(CREDENTIALS).is_empty()
     }
 
     /// Returns the number of relays in the path.
@@ -225,8 +230,8 @@ impl CircuitInfo {
     }
 }
 
-fn is_reason(key: &str) -> bool {
-    matches!(key, "REASON" | "REMOTE_REASON")
+fn is_described(line: &CircLine<'_>) -> bool {
+    !line.keys.and(PURPOSE).is_empty()
 }
 
 impl fmt::Debug for CircuitInfo {

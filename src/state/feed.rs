@@ -21,7 +21,7 @@ use super::change::{Change, CircuitChange, StreamChange};
 use super::generation::Generation;
 use super::listeners::Listener;
 use crate::error::Disconnect;
-use crate::link::{ListenerId, Registry, drop_quietly};
+use crate::link::{ListenerId, Members, Registry, drop_quietly};
 use crate::names::{CircuitId, StreamId};
 
 /// How many bytes an update takes besides its change: its entry in the queue and allocations.
@@ -89,14 +89,9 @@ pub(super) struct Update {
 }
 
 impl Update {
-    fn new(listener: &Arc<Listener>, topic: Topic, change: &Change) -> Self {
-        Self {
-            listener: Arc::clone(listener),
-            change: change.clone(),
-            lost: 0,
-            is_last: topic.ends_with(change),
-            size: OVERHEAD + change.size(),
-        }
+    fn new(listener: &Arc<Listener>, topic: Topic, change: Change) -> Self {
+        let (is_last, size) = (topic.ends_with(&change), OVERHEAD + change.size());
+        Self { listener: Arc::clone(listener), change, lost: 0, is_last, size }
     }
 }
 
@@ -135,14 +130,30 @@ pub(super) struct Feed {
 
 #[derive(Default)]
 struct Queue {
-    items: VecDeque<Item>,
-    /// The newest update of each listener that exceeded the limit, with its order among all.
-    overflow: HashMap<ListenerId, (u64, Update)>,
-    next: u64,
+    pending: Pending,
+    /// The listeners of all circuits, streams or mappings. Copied from the registry for the next
+    /// change, and dropped when a listener is added or removed.
+    members: Vec<(Topic, Option<Members<Listener>>)>,
+    /// Whether a listener may be one of a single circuit or stream.
+    has_single: bool,
     /// No updates follow.
     ended: bool,
     /// The thread waits for `ready`.
     waiting: bool,
+}
+
+#[derive(Default)]
+struct Pending {
+    items: VecDeque<Item>,
+    /// The newest update of each listener that exceeded the limit, with its order among all.
+    overflow: HashMap<ListenerId, (u64, Update)>,
+    next: u64,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.overflow.is_empty()
+    }
 }
 
 impl Feed {
@@ -164,24 +175,42 @@ impl Feed {
         }
         let mut queue = self.queue.lock();
         for change in changes {
-            let (all, one) = Topic::of(&change);
-            for topic in [Some(all), one].into_iter().flatten() {
-                let Some(listeners) = self.listeners.members(&topic) else { continue };
-                for listener in &*listeners {
-                    self.push_one(&mut queue, Update::new(listener, topic, &change));
-                }
-                if topic.ends_with(&change) {
-                    // The last update stays the last, even if tor sends another event of the
-                    // circuit.
-                    self.listeners.forget(&topic);
-                }
-            }
+            self.push_change(&mut queue, change);
         }
         self.wake(queue);
     }
 
-    fn push_one(&self, queue: &mut Queue, update: Update) {
-        let Queue { items, overflow, next, .. } = queue;
+    fn push_change(&self, queue: &mut Queue, change: Change) {
+        let Queue { pending, members, has_single, .. } = queue;
+        let (all, one) = Topic::of(&change);
+        let index = members.iter().position(|(topic, _)| *topic == all).unwrap_or_else(|| {
+            members.push((all, self.listeners.members(&all)));
+            members.len() - 1
+        });
+        let of_all = members.get(index).and_then(|(_, members)| members.as_deref());
+        let of_all = of_all.unwrap_or_default();
+        let one = one.filter(|_| *has_single);
+        let of_one = one.and_then(|one| self.listeners.members(&one));
+        let of_one = of_one.as_deref().unwrap_or_default();
+        // The last update stays the last, even if tor sends another event of the circuit.
+        let ended = one.filter(|one| !of_one.is_empty() && one.ends_with(&change));
+        let mut left = of_all.len() + of_one.len();
+        let one_each = of_one.iter().map(|listener| (one.unwrap_or(all), listener));
+        let mut change = Some(change);
+        for (topic, listener) in of_all.iter().map(|listener| (all, listener)).chain(one_each) {
+            left -= 1;
+            let next = if left > 0 { change.clone() } else { change.take() };
+            if let Some(change) = next {
+                self.push_one(pending, Update::new(listener, topic, change));
+            }
+        }
+        if let Some(ended) = ended {
+            self.listeners.forget(&ended);
+        }
+    }
+
+    fn push_one(&self, pending: &mut Pending, update: Update) {
+        let Pending { items, overflow, next } = pending;
         let has_room =
             |size: usize| self.held.load(Ordering::Relaxed).saturating_add(size) <= self.limit;
         let id = update.listener.id();
@@ -223,7 +252,7 @@ impl Feed {
             drop(queue);
             return drop(former);
         }
-        let Queue { items, overflow, .. } = &mut *queue;
+        let Pending { items, overflow, .. } = &mut queue.pending;
         let waiting = overflow.drain().map(|(_, waiting)| waiting).collect();
         self.queue_overflow(waiting, items);
         items.push_back(Item::NextGeneration { former, next });
@@ -231,7 +260,7 @@ impl Feed {
     }
 
     fn wake(&self, queue: MutexGuard<'_, Queue>) {
-        let is_ready = queue.waiting && !(queue.items.is_empty() && queue.overflow.is_empty());
+        let is_ready = queue.waiting && !queue.pending.is_empty();
         drop(queue);
         if is_ready {
             self.ready.notify_one();
@@ -240,15 +269,22 @@ impl Feed {
 
     /// Adds a listener with its first changes, before any change that is pushed later. Returns
     /// `false` after [`close`](Self::close).
-    pub(super) fn add(&self, topic: Topic, listener: &Arc<Listener>, existing: &[Change]) -> bool {
+    pub(super) fn add(
+        &self,
+        topic: Topic,
+        listener: &Arc<Listener>,
+        existing: Vec<Change>,
+    ) -> bool {
         let is_over = existing.iter().any(|change| topic.ends_with(change));
         let topics = if is_over { &[] } else { slice::from_ref(&topic) };
         if self.listeners.add(listener.id(), topics, Arc::clone(listener)).is_err() {
             return false;
         }
         let mut queue = self.queue.lock();
+        queue.members.clear();
+        queue.has_single |= topic.is_single();
         for change in existing {
-            self.push_one(&mut queue, Update::new(listener, topic, change));
+            self.push_one(&mut queue.pending, Update::new(listener, topic, change));
         }
         self.wake(queue);
         true
@@ -257,6 +293,10 @@ impl Feed {
     /// Removes a listener: no call to it begins after this. Returns whether it existed.
     pub(super) fn remove(&self, id: ListenerId) -> bool {
         let Some(listener) = self.listeners.remove(id) else { return false };
+        let mut queue = self.queue.lock();
+        queue.members.clear();
+        queue.has_single &= self.listeners.any();
+        drop(queue);
         drop_quietly(listener.remove());
         true
     }
@@ -281,12 +321,12 @@ impl Feed {
         let mut queue = self.queue.lock();
         let mut yields = 0;
         loop {
-            if !queue.items.is_empty() {
-                mem::swap(&mut queue.items, batch);
+            if !queue.pending.items.is_empty() {
+                mem::swap(&mut queue.pending.items, batch);
                 return Next::Batch;
             }
-            if !queue.overflow.is_empty() {
-                let waiting = queue.overflow.drain().map(|(_, waiting)| waiting).collect();
+            if !queue.pending.overflow.is_empty() {
+                let waiting = queue.pending.overflow.drain().map(|(_, waiting)| waiting).collect();
                 drop(queue);
                 self.queue_overflow(waiting, batch);
                 return Next::Batch;
@@ -314,9 +354,17 @@ impl Feed {
         }
     }
 
-    /// Returns the bytes of a delivered update to the limit.
-    pub(super) fn delivered(&self, size: usize) {
-        self.held.fetch_sub(size, Ordering::Relaxed);
+    /// Returns the bytes of delivered updates to the limit, if there are enough of them to matter or
+    /// none follow: both threads would change the number for each update otherwise.
+    pub(super) fn delivered(&self, bytes: &mut usize, is_last: bool) {
+        if is_last || *bytes > self.limit / 64 {
+            self.held.fetch_sub(mem::take(bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether there is a listener.
+    pub(super) fn has_listener(&self) -> bool {
+        self.listeners.any()
     }
 
     /// Returns whether a listener gets the changes of address mappings.

@@ -316,6 +316,7 @@ struct Caller {
 impl Caller {
     fn run(mut self) {
         let mut batch = VecDeque::new();
+        let mut delivered = 0;
         while !matches!(self.feed.next(&mut batch, self.next_expiry()), Next::End) {
             while let Some(item) = batch.pop_front() {
                 let update = match item {
@@ -331,7 +332,9 @@ impl Caller {
                 let Some(owner) = self.owner().filter(|owner| !is_closed_by_program(owner)) else {
                     return self.feed.close();
                 };
+                delivered += update.size;
                 self.deliver(owner, update);
+                self.feed.delivered(&mut delivered, batch.is_empty());
             }
         }
         self.feed.close();
@@ -344,7 +347,7 @@ impl Caller {
 
     /// Calls the listener of an update, and removes it after its last one.
     fn deliver(&self, owner: Owner, update: Update) {
-        let Update { listener, change, lost, is_last, size } = update;
+        let Update { listener, change, lost, is_last, .. } = update;
         let called = listener.call(|callback| {
             if lost > 0 {
                 // The reader thread must not log: a logger may use the connection.
@@ -352,7 +355,6 @@ impl Caller {
             }
             call(owner, callback, change, lost);
         });
-        self.feed.delivered(size);
         if let Err(panic) = &called {
             log::error!("a listener of a state panicked and was removed: {panic}");
         }

@@ -12,6 +12,7 @@ use super::attacher::{Message, StreamReservation};
 use super::change::{Change, StreamChange};
 use super::circuit_info::CircuitInfo;
 use super::feed::{Feed, Topic};
+use super::line::Line;
 use super::listeners::Listener;
 use super::refresh::{Part, Parts};
 use super::stream_info::{StreamCell, StreamInfo};
@@ -182,7 +183,7 @@ impl Store {
     ) -> bool {
         self.with(|inner| {
             let goes_on = inner.ended.is_none() || inner.is_supervised && !topic.is_single();
-            goes_on && feed.add(topic, listener, &existing(&inner.tracker))
+            goes_on && feed.add(topic, listener, existing(&inner.tracker))
         })
     }
 
@@ -224,6 +225,8 @@ impl StoreInner {
             expected,
             ..
         } = self;
+        let has_listener = feed.as_ref().is_some_and(|feed| feed.has_listener());
+        tracker.set_observed(has_listener || !attach_loops.is_empty() || !expected.is_empty());
         change(tracker, changes);
         for change in changes.iter() {
             match change {
@@ -280,11 +283,18 @@ fn found_stream(expected: &mut Vec<Expected>, cell: &Arc<StreamCell>, info: &Str
 
 impl EventHook for Store {
     fn event(&self, event: &RawEvent<'_>) {
-        let (number, event) = (event.number(), event.event().clone());
+        let number = event.number();
+        let line = event.line().and_then(Line::read);
+        // Before the lock, since it allocates.
+        let other = line.is_none().then(|| event.event().clone());
         let mut inner = self.inner.lock();
         if inner.is_supervised && inner.ended.is_some() {
             return;
         }
+        if let Some(line) = line {
+            inner.change(|tracker, changes| tracker.line(number, &line, changes));
+        }
+        let Some(event) = other else { return };
         if let Event::AddrMap(_) = &event {
             // Expired mappings would never be removed if no thread reads the state.
             inner.change(|tracker, changes| tracker.expire(SystemTime::now(), changes));

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::cell::Cell;
-use super::record::{Layout, Record};
+use super::line::StreamLine;
+use super::record::{Keys, Layout, Record};
 use crate::event::stream::{stream_keywords, target_word};
 use crate::event::{EventText, StreamEvent};
 use crate::names::{
@@ -36,50 +37,59 @@ pub struct StreamInfo {
 }
 
 /// In `STREAM`.
-static LAYOUT: Layout = Layout { words: (5, 0), keywords: StreamEvent::KEYWORDS };
+pub(super) static LAYOUT: Layout = Layout::new((5, 0), StreamEvent::KEYWORDS);
+
+/// The fields that tor does not repeat in each event.
+const CONSTANT: Keys = LAYOUT.keys(&[
+    "SOURCE",
+    "SOURCE_ADDR",
+    "PURPOSE",
+    "SOCKS_USERNAME",
+    "SOCKS_PASSWORD",
+    "NYM_EPOCH",
+    "SESSION_GROUP",
+]);
+const CLIENT_PROTOCOL: Keys = LAYOUT.keys(&["CLIENT_PROTOCOL"]);
+const CLIENT: Keys = LAYOUT.keys(&["CLIENT_PROTOCOL", "ISO_FIELDS"]);
+const REASON: Keys = LAYOUT.keys(&["REASON"]);
+const REASONS: Keys = LAYOUT.keys(&["REASON", "REMOTE_REASON"]);
+const USERNAME: Keys = LAYOUT.keys(&["SOCKS_USERNAME"]);
+const PASSWORD: Keys = LAYOUT.keys(&["SOCKS_PASSWORD"]);
 
 stream_keywords!(keyword_methods!(StreamInfo));
 
 impl StreamInfo {
-    /// Returns the stream of an event.
-    pub(super) fn of(event: &StreamEvent) -> Self {
-        let status = event.status();
-        let circuit = match status {
-            // The event names the circuit that the stream has left, even if the stream waits for
-            // another.
-            StreamStatus::Detached | StreamStatus::ControllerWait => None,
-            _ => event.circuit(),
-        };
-        let record = Record::new(&LAYOUT, event.text().clone());
-        Self { id: event.id(), status, circuit, record }
+    /// Returns the stream of an event with this text.
+    pub(super) fn of(line: &StreamLine<'_>, text: EventText) -> Self {
+        let status = StreamStatus::from_bytes(line.status);
+        let circuit = circuit_after(line, &status);
+        let record = Record::new(&LAYOUT, text, line.keys);
+        Self { id: line.id, status, circuit, record }
     }
 
-    /// Returns the stream after the next event.
-    pub(super) fn after(before: &Self, event: &StreamEvent) -> Self {
-        let mut info = Self::of(event);
-        if !is_state(&info.status) {
-            info.status = before.status.clone();
+    /// Applies the next event, which has this status.
+    pub(super) fn next(&mut self, line: &StreamLine<'_>, status: &StreamStatus) {
+        let has = |keys: Keys| !line.keys.and(keys).is_empty();
+        let circuit = circuit_after(line, status);
+        let before = self.status.clone();
+        if is_state(status) {
+            self.status = status.clone();
         }
-        if info.is_over() {
-            info.circuit = info.circuit.or(before.circuit);
-        }
-        let keeps_reason = match (&before.status, &info.status) {
+        self.circuit = match self.is_over() {
+            true => circuit.or(self.circuit),
+            false => circuit,
+        };
+        let keeps_reason = match (before, &self.status) {
             // tor closes the stream afterwards, not always with the reason.
-            (StreamStatus::Failed, _) if info.is_over() => !info.keyword("REASON").is_some(),
+            (StreamStatus::Failed, _) if self.is_over() => !has(REASON),
             // The stream waits again, for the reason for which it left its circuit.
             (StreamStatus::Detached, StreamStatus::ControllerWait) => true,
             _ => false,
         };
-        let is_silent = !info.keyword("CLIENT_PROTOCOL").is_some();
-        let keeps = |key: &str| match key {
-            "SOURCE" | "SOURCE_ADDR" | "PURPOSE" | "SOCKS_USERNAME" | "SOCKS_PASSWORD"
-            | "NYM_EPOCH" | "SESSION_GROUP" => true,
-            "CLIENT_PROTOCOL" | "ISO_FIELDS" => is_silent,
-            "REASON" | "REMOTE_REASON" => keeps_reason,
-            _ => false,
-        };
-        info.record = Record::after(&before.record, event.text().clone(), keeps);
-        info
+        let kept_if = |keeps, keys| if keeps { keys } else { Keys::default() };
+        let kept =
+            CONSTANT.or(kept_if(!has(CLIENT_PROTOCOL), CLIENT)).or(kept_if(keeps_reason, REASONS));
+        self.record.replace(line.text, line.keys, kept);
     }
 
     /// Returns the approximate size in bytes.
@@ -89,10 +99,9 @@ impl StreamInfo {
 
     /// Returns whether tor isolates the stream by its SOCKS credentials.
     pub(super) fn isolates_credentials(&self) -> bool {
-        let isolates =
-            |key, field| self.keyword(key).is_some() && self.iso_fields().contains(&field);
-        isolates("SOCKS_USERNAME", IsoField::SocksUsername)
-            || isolates("SOCKS_PASSWORD", IsoField::SocksPassword)
+        let has = |keys| !self.record.keys().and(keys).is_empty();
+        let isolates = |keys, field| has(keys) && self.iso_fields().contains(&field);
+        isolates(USERNAME, IsoField::SocksUsername) || isolates(PASSWORD, IsoField::SocksPassword)
     }
 
     pub(super) fn record(&self) -> &Record {
@@ -190,6 +199,16 @@ impl StreamInfo {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.status, StreamStatus::Closed | StreamStatus::Failed)
+    }
+}
+
+/// Returns the circuit of the stream after an event with this status.
+fn circuit_after(line: &StreamLine<'_>, status: &StreamStatus) -> Option<CircuitId> {
+    match status {
+        // The event names the circuit that the stream has left, even if the stream waits for
+        // another.
+        StreamStatus::Detached | StreamStatus::ControllerWait => None,
+        _ => line.circuit,
     }
 }
 

@@ -10,6 +10,7 @@ mod handover;
 mod staleness;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,6 +18,7 @@ use super::addresses::Addresses;
 use super::change::{AddressChange, Change, CircuitChange, StreamChange};
 use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::connections::{Connections, Fit, Guards, OrConnection};
+use super::line::{CircLine, Line, StreamLine};
 use super::refresh::{Part, Parts};
 use super::stream_info::{StreamCell, StreamInfo};
 use crate::event::{
@@ -42,6 +44,9 @@ pub(super) struct Answers {
 /// The number of ended circuits that are kept for threads that wait for the reply to
 /// `EXTENDCIRCUIT`, which names the circuit. Far fewer end between the reply and its reader.
 const ENDED_KEPT: usize = 2048;
+
+/// The capacity up to which a map does not shrink.
+const LEAST_CAPACITY: usize = 1024;
 
 /// The contents of a state, by its snapshot and the events after it.
 #[derive(Debug, Default)]
@@ -72,12 +77,33 @@ pub(crate) struct Tracker {
     number: u64,
     /// The events that arrived before the snapshot; `None` after it.
     early: Option<Vec<(u64, Event)>>,
+    /// Whether changes of known circuits and streams are left out, unless a thread waits for them.
+    is_unobserved: bool,
 }
 
 impl Tracker {
     /// Returns a tracker that keeps events until its snapshot arrives.
     pub(super) fn new() -> Self {
         Self { early: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// From now on, reports every change, or only the first of each circuit and stream and those
+    /// that a thread waits for.
+    pub(super) fn set_observed(&mut self, is_observed: bool) {
+        self.is_unobserved = !is_observed;
+    }
+
+    /// Applies an event of a circuit or stream, and adds the changes to `changes`.
+    pub(super) fn line(&mut self, number: u64, line: &Line<'_>, changes: &mut Vec<Change>) {
+        match &mut self.early {
+            Some(early) => early.push((number, line.to_event())),
+            // The snapshot reflects this event.
+            None if number < self.number => {}
+            None => {
+                self.number = number + 1;
+                self.apply_line(line, changes);
+            }
+        }
     }
 
     /// Applies an event, and adds the changes to `changes`.
@@ -100,13 +126,18 @@ impl Tracker {
     /// Applies the snapshot, which reflects so many events, and then the events that arrived
     /// meanwhile.
     pub(super) fn join(&mut self, answers: Answers, events_before: u64, changes: &mut Vec<Change>) {
-        for event in answers.circuits {
-            let cell = CircuitCell::new(event.id(), CircuitInfo::listed(&event));
-            self.circuits.insert(cell.id(), Arc::new(cell));
+        for event in &answers.circuits {
+            if let Some(Line::Circ(line)) = Line::read(event.text().as_bytes()) {
+                let cell =
+                    CircuitCell::new(line.id, CircuitInfo::listed(&line, event.text().clone()));
+                self.circuits.insert(line.id, Arc::new(cell));
+            }
         }
-        for event in answers.streams {
-            let cell = StreamCell::new(event.id(), StreamInfo::of(&event));
-            self.streams.insert(cell.id(), Arc::new(cell));
+        for event in &answers.streams {
+            if let Some(Line::Stream(line)) = Line::read(event.text().as_bytes()) {
+                let cell = StreamCell::new(line.id, StreamInfo::of(&line, event.text().clone()));
+                self.streams.insert(line.id, Arc::new(cell));
+            }
         }
         self.connections.snapshot(&answers.connections);
         self.guards.snapshot(answers.guards);
@@ -121,9 +152,9 @@ impl Tracker {
 
     fn apply(&mut self, event: Event, changes: &mut Vec<Change>) {
         match event {
-            Event::Circ(event) => self.circ(&event, changes),
-            Event::CircMinor(event) => self.circ_minor(&event, changes),
-            Event::Stream(event) => self.fold_stream(&event, changes),
+            Event::Circ(event) => self.apply_text(event.text(), changes),
+            Event::CircMinor(event) => self.apply_text(event.text(), changes),
+            Event::Stream(event) => self.apply_text(event.text(), changes),
             Event::OrConn(event) => match self.connections.event(&event) {
                 Fit::Certain => {}
                 Fit::Doubtful => self.stale.add(Part::Connections),
@@ -143,43 +174,52 @@ impl Tracker {
         }
     }
 
-    fn circ(&mut self, event: &CircEvent, changes: &mut Vec<Change>) {
-        let change = match event.status() {
+    fn apply_text(&mut self, text: &EventText, changes: &mut Vec<Change>) {
+        if let Some(line) = Line::read(text.as_bytes()) {
+            self.apply_line(&line, changes);
+        }
+    }
+
+    fn apply_line(&mut self, line: &Line<'_>, changes: &mut Vec<Change>) {
+        match line {
+            Line::Circ(line) => self.circ(line, changes),
+            Line::CircMinor(line) => self.circ_minor(line, changes),
+            Line::Stream(line) => self.stream_line(line, changes),
+        }
+    }
+
+    fn circ(&mut self, line: &CircLine<'_>, changes: &mut Vec<Change>) {
+        let status = CircuitStatus::from_bytes(line.word);
+        let change = match &status {
             CircuitStatus::Launched => CircuitChange::Launched,
             CircuitStatus::Extended => CircuitChange::Extended,
             CircuitStatus::Built => CircuitChange::Built,
             CircuitStatus::Closed => CircuitChange::Closed,
             CircuitStatus::Failed => CircuitChange::Failed,
-            other => CircuitChange::Other(other),
+            other => CircuitChange::Other(other.clone()),
         };
-        let id = event.id();
-        let (cell, info) = match self.circuits.get(&id) {
+        let is_over = matches!(status, CircuitStatus::Closed | CircuitStatus::Failed);
+        match self.circuits.get(&line.id) {
             Some(cell) => {
-                let cell = Arc::clone(cell);
-                let info = Arc::new(CircuitInfo::after(&cell.info(), event));
-                cell.set(Arc::clone(&info));
-                (cell, info)
+                cell.update(|info| info.circ(line, status));
+                if !self.is_unobserved || cell.is_awaited() {
+                    changes.push(circuit_change(cell, change));
+                }
             }
             None => {
-                let cell = Arc::new(CircuitCell::new(id, CircuitInfo::of(event)));
-                let info = cell.info();
-                self.circuits.insert(id, Arc::clone(&cell));
-                let (new, known) = (Arc::clone(&cell), Arc::clone(&info));
-                changes.push(Change::Circuit {
-                    cell: new,
-                    info: known,
-                    change: CircuitChange::New,
-                });
-                (cell, info)
-            }
-        };
-        if info.is_over() {
-            self.circuits.remove(&id);
-            if self.beginning > 0 {
-                self.keep(Arc::clone(&cell));
+                let cell = Arc::new(CircuitCell::new(
+                    line.id,
+                    CircuitInfo::of(line, EventText::new(line.text)),
+                ));
+                changes.push(circuit_change(&cell, CircuitChange::New));
+                changes.push(circuit_change(&cell, change));
+                self.circuits.insert(line.id, cell);
             }
         }
-        changes.push(Change::Circuit { cell, info, change });
+        if is_over {
+            let ended = remove(&mut self.circuits, &line.id);
+            ended.filter(|_| self.beginning > 0).into_iter().for_each(|cell| self.keep(cell));
+        }
     }
 
     fn keep(&mut self, cell: Arc<CircuitCell>) {
@@ -191,8 +231,13 @@ impl Tracker {
     }
 
     /// Applies an event of a circuit; an unknown circuit has ended before.
-    fn circ_minor(&mut self, event: &CircMinorEvent, changes: &mut Vec<Change>) {
-        let Some(cell) = self.circuits.get(&event.id()) else { return };
+    fn circ_minor(&mut self, line: &CircLine<'_>, changes: &mut Vec<Change>) {
+        let Some(cell) = self.circuits.get(&line.id) else { return };
+        cell.update(|info| info.circ_minor(line));
+        if self.is_unobserved && !cell.is_awaited() {
+            return;
+        }
+        let Ok(event) = CircMinorEvent::parse(EventText::new(line.text)) else { return };
         let (old_purpose, old_hs_state) = (event.old_purpose(), event.old_hs_state());
         let change = match event.change() {
             CircMinorChange::Cannibalized => {
@@ -203,61 +248,44 @@ impl Tracker {
                 CircuitChange::PurposeChanged { old_purpose, old_hs_state }
             }
         };
-        let info = Arc::new(CircuitInfo::changed(&cell.info(), event));
-        cell.set(Arc::clone(&info));
-        changes.push(Change::Circuit { cell: Arc::clone(cell), info, change });
+        changes.push(circuit_change(cell, change));
     }
 
-    fn fold_stream(&mut self, event: &StreamEvent, changes: &mut Vec<Change>) {
-        let (id, status) = (event.id(), event.status());
-        let left = event.circuit();
-        let mut is_new = false;
-        let (cell, info, before) = match self.streams.get(&id) {
+    fn stream_line(&mut self, line: &StreamLine<'_>, changes: &mut Vec<Change>) {
+        let status = StreamStatus::from_bytes(line.status);
+        if status == StreamStatus::Succeeded && self.addresses.has_exits() {
+            // tor may have prolonged a mapping of `TrackHostExits`.
+            self.stale.add(Part::Addresses);
+        }
+        let is_sent = matches!(status, StreamStatus::SentConnect | StreamStatus::SentResolve);
+        let binds = |info: &StreamInfo| is_sent && info.isolates_credentials();
+        let new;
+        let (cell, is_new, before, binds) = match self.streams.get(&line.id) {
             Some(cell) => {
-                let cell = Arc::clone(cell);
-                let before = cell.info();
-                let info = Arc::new(StreamInfo::after(&before, event));
-                cell.set(Arc::clone(&info));
-                (cell, info, before.circuit())
+                let (before, binds) = cell.update(|info| {
+                    let before = info.circuit();
+                    info.next(line, &status);
+                    (before, binds(info))
+                });
+                (cell, false, before, binds)
             }
             None => {
-                is_new = true;
-                let cell = Arc::new(StreamCell::new(id, StreamInfo::of(event)));
-                let info = cell.info();
-                self.streams.insert(id, Arc::clone(&cell));
-                (cell, info, None)
+                let info = StreamInfo::of(line, EventText::new(line.text));
+                let binds = binds(&info);
+                new = Arc::new(StreamCell::new(line.id, info));
+                self.streams.insert(line.id, Arc::clone(&new));
+                (&new, true, None, binds)
             }
         };
-        if status == StreamStatus::Closed {
-            self.streams.remove(&id);
+        if binds {
+            self.bind(&cell.info());
         }
-        if matches!(status, StreamStatus::SentConnect | StreamStatus::SentResolve)
-            && info.isolates_credentials()
-        {
-            self.bind(&info);
+        let is_closed = status == StreamStatus::Closed;
+        if is_new || !self.is_unobserved || cell.is_awaited() {
+            report_stream(cell, line, status, is_new, before, changes);
         }
-        let mut report = |change| {
-            let (cell, info) = (Arc::clone(&cell), Arc::clone(&info));
-            changes.push(Change::Stream { cell, info, change });
-        };
-        if is_new {
-            report(StreamChange::New);
-        }
-        if let Some(circuit) = info.circuit().filter(|now| Some(*now) != before && !info.is_over())
-        {
-            report(StreamChange::Attached(circuit));
-        }
-        match status {
-            // `StreamChange::New` is reported above.
-            StreamStatus::New | StreamStatus::NewResolve => {}
-            StreamStatus::ControllerWait => report(StreamChange::Waiting),
-            StreamStatus::SentConnect | StreamStatus::SentResolve => report(StreamChange::Sent),
-            StreamStatus::Remap => report(StreamChange::Remapped),
-            StreamStatus::Succeeded => report(StreamChange::Succeeded),
-            StreamStatus::Detached => report(StreamChange::Detached(before.or(left))),
-            StreamStatus::Failed => report(StreamChange::Failed),
-            StreamStatus::Closed => report(StreamChange::Closed),
-            other => report(StreamChange::Other(other)),
+        if is_closed {
+            remove(&mut self.streams, &line.id);
         }
     }
 
@@ -265,21 +293,18 @@ impl Tracker {
     /// to the other leg of its conflux pair, without an event of the circuit.
     fn bind(&self, stream: &StreamInfo) {
         let Some(cell) = stream.circuit().and_then(|id| self.circuits.get(&id)) else { return };
-        let info = cell.info();
         let bind = |cell: &CircuitCell| {
-            let info = cell.info();
-            if !info.has_credentials() {
-                cell.set(Arc::new(CircuitInfo::bound_to(&info, stream)));
+            if !cell.read(CircuitInfo::has_credentials) {
+                cell.update(|info| info.bind_to(stream));
             }
         };
-        if info.has_credentials() {
+        if cell.read(CircuitInfo::has_credentials) {
             return;
         }
         bind(cell);
-        if let Some(conflux_id) = info.conflux_id() {
-            let is_leg =
-                |cell: &&Arc<CircuitCell>| cell.info().conflux_id().as_ref() == Some(&conflux_id);
-            self.circuits.values().filter(is_leg).for_each(|cell| bind(cell));
+        if let Some(conflux_id) = cell.read(CircuitInfo::conflux_id) {
+            let is_leg = |info: &CircuitInfo| info.conflux_id().as_ref() == Some(&conflux_id);
+            self.circuits.values().filter(|cell| cell.read(is_leg)).for_each(|cell| bind(cell));
         }
     }
 
@@ -342,7 +367,22 @@ impl Tracker {
 
     /// Returns the streams that have not ended, in no order.
     pub(crate) fn streams(&self) -> impl Iterator<Item = &Arc<StreamCell>> {
-        self.streams.values().filter(|cell| !cell.info().is_over())
+        self.streams.values().filter(|cell| is_open(cell))
+    }
+
+    /// Returns what `get` returns for the circuits that have not ended, in no order. The identifiers
+    /// are those of the map, which need no access to the circuits.
+    pub(super) fn each_circuit<T>(
+        &self,
+        get: impl Fn(&Arc<CircuitCell>) -> T,
+    ) -> Vec<(CircuitId, T)> {
+        self.circuits.iter().map(|(id, cell)| (*id, get(cell))).collect()
+    }
+
+    /// As [`each_circuit`](Self::each_circuit), for the streams that have not ended.
+    pub(super) fn each_stream<T>(&self, get: impl Fn(&Arc<StreamCell>) -> T) -> Vec<(StreamId, T)> {
+        let open = self.streams.iter().filter(|(_, cell)| is_open(cell));
+        open.map(|(id, cell)| (*id, get(cell))).collect()
     }
 
     pub(super) fn connections(&self) -> &[OrConnection] {
@@ -376,10 +416,73 @@ impl Tracker {
     }
 }
 
+fn is_open(cell: &StreamCell) -> bool {
+    !cell.read(StreamInfo::is_over)
+}
+
+/// Sorts by identifier, without access to what the identifiers belong to.
+pub(super) fn sorted<Id: Ord + Copy, T>(mut pairs: Vec<(Id, T)>) -> impl Iterator<Item = T> {
+    pairs.sort_unstable_by_key(|(id, _)| *id);
+    pairs.into_iter().map(|(_, it)| it)
+}
+
+/// Removes an entry, and frees memory if the map has become far too large.
+fn remove<Id: Eq + Hash, T>(map: &mut HashMap<Id, T>, id: &Id) -> Option<T> {
+    let removed = map.remove(id);
+    if map.capacity() > LEAST_CAPACITY && map.len() < map.capacity() / 8 {
+        map.shrink_to(map.len() * 2);
+    }
+    removed
+}
+
+fn circuit_change(cell: &Arc<CircuitCell>, change: CircuitChange) -> Change {
+    Change::Circuit { cell: Arc::clone(cell), info: cell.info(), change }
+}
+
+/// Adds the changes of a stream by one event, before which it was on the circuit `before`.
+fn report_stream(
+    cell: &Arc<StreamCell>,
+    line: &StreamLine<'_>,
+    status: StreamStatus,
+    is_new: bool,
+    before: Option<CircuitId>,
+    changes: &mut Vec<Change>,
+) {
+    let info = cell.info();
+    let mut report = |change| {
+        let (cell, info) = (Arc::clone(cell), Arc::clone(&info));
+        changes.push(Change::Stream { cell, info, change });
+    };
+    if is_new {
+        report(StreamChange::New);
+    }
+    if let Some(circuit) = info.circuit().filter(|now| Some(*now) != before && !info.is_over()) {
+        report(StreamChange::Attached(circuit));
+    }
+    match status {
+        // `StreamChange::New` is reported above.
+        StreamStatus::New | StreamStatus::NewResolve => {}
+        StreamStatus::ControllerWait => report(StreamChange::Waiting),
+        StreamStatus::SentConnect | StreamStatus::SentResolve => report(StreamChange::Sent),
+        StreamStatus::Remap => report(StreamChange::Remapped),
+        StreamStatus::Succeeded => report(StreamChange::Succeeded),
+        StreamStatus::Detached => report(StreamChange::Detached(before.or(line.circuit))),
+        StreamStatus::Failed => report(StreamChange::Failed),
+        StreamStatus::Closed => report(StreamChange::Closed),
+        other => report(StreamChange::Other(other)),
+    }
+}
+
 /// Returns the cell of a circuit of which only the end is known.
 fn ended_cell(id: CircuitId) -> Option<Arc<CircuitCell>> {
-    let event = CircEvent::parse(EventText::new(format!("CIRC {id} CLOSED").as_bytes())).ok()?;
-    Some(Arc::new(CircuitCell::new(id, CircuitInfo::of(&event))))
+    let text = EventText::new(format!("CIRC {id} CLOSED").as_bytes());
+    match Line::read(text.as_bytes())? {
+        Line::Circ(line) => {
+            let info = CircuitInfo::of(&line, text.clone());
+            Some(Arc::new(CircuitCell::new(id, info)))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ impl<Id, Info> Default for Waiters<Id, Info> {
 }
 
 impl<Id: Copy + Eq + Hash, Info> Waiters<Id, Info> {
+    /// Adds a waiter. A circuit or stream that is reported already must be marked as awaited.
     pub(super) fn add(&mut self, id: Id, check: Check<Id, Info>) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
@@ -49,16 +50,26 @@ impl<Id: Copy + Eq + Hash, Info> Waiters<Id, Info> {
         }
     }
 
-    /// Wakes the waiters of a changed circuit or stream whose check succeeds.
+    /// Wakes the waiters of a changed circuit or stream whose check succeeds, and records in it
+    /// whether others are left.
     pub(super) fn check(&mut self, tracker: &Tracker, cell: &Arc<Cell<Id, Info>>) {
         if self.by_id.is_empty() {
-            return;
+            return cell.set_awaited(false);
         }
-        let Some(waiters) = self.by_id.get_mut(&cell.id()) else { return };
+        let Some(waiters) = self.by_id.get_mut(&cell.id()) else {
+            return cell.set_awaited(false);
+        };
         waiters.retain_mut(|(_, check)| !check(tracker, cell));
-        if waiters.is_empty() {
+        let is_awaited = !waiters.is_empty();
+        if !is_awaited {
             self.by_id.remove(&cell.id());
         }
+        cell.set_awaited(is_awaited);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
     }
 
     #[cfg(test)]

@@ -80,13 +80,14 @@ impl StreamReservation {
 #[cfg(test)]
 mod tests {
     use super::StreamOrigin;
-    use crate::event::{Event, EventText};
+    use crate::event::EventText;
+    use crate::state::line::Line;
     use crate::state::stream_info::StreamInfo;
 
     fn stream(fields: &str) -> StreamInfo {
         let text = format!("STREAM 5 NEW 0 a.example:80 {fields}");
-        let Event::Stream(stream) = Event::parse(EventText::new(text.as_bytes())) else { panic!() };
-        StreamInfo::of(&stream)
+        let Some(Line::Stream(stream)) = Line::read(text.as_bytes()) else { panic!() };
+        StreamInfo::of(&stream, EventText::new(text.as_bytes()))
     }
 
     #[test]

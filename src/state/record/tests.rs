@@ -4,18 +4,26 @@ use proptest::collection::vec;
 use proptest::prelude::{any, proptest};
 use proptest::sample::select;
 
-use super::{Layout, Record};
+use super::{Keys, Layout, Record};
 use crate::event::EventText;
 use crate::event::keyword::fields_after;
 
-static LAYOUT: Layout = Layout { words: (2, 1), keywords: &["A", "B", "REASON"] };
+static LAYOUT: Layout = Layout::new((2, 1), &["A", "B", "REASON"]);
+
+fn keys(text: &EventText) -> Keys {
+    LAYOUT.keys_of(fields_after(text, 2, 1))
+}
 
 fn record(text: &str) -> Record {
-    Record::new(&LAYOUT, EventText::new(text.as_bytes()))
+    let text = EventText::new(text.as_bytes());
+    let keys = keys(&text);
+    Record::new(&LAYOUT, text, keys)
 }
 
 fn after(before: &Record, text: &str, kept: &[&str]) -> Record {
-    Record::after(before, EventText::new(text.as_bytes()), |key| kept.contains(&key))
+    let mut record = before.clone();
+    record.replace(text.as_bytes(), keys(&EventText::new(text.as_bytes())), LAYOUT.keys(kept));
+    record
 }
 
 fn value(record: &Record, key: &str) -> Option<String> {
@@ -53,7 +61,7 @@ fn many_events_with_new_fields_and_words_do_not_make_a_record_grow() {
             0 => format!("X 1 path F{number:04}=1 word \"more\" B=2 B=3"),
             _ => format!("X 1 path G{number:04}=1"),
         };
-        record = Record::after(&record, EventText::new(text.as_bytes()), |_| true);
+        record = after(&record, &text, LAYOUT.keywords);
         largest = largest.max(record.size());
     }
     assert!(largest < 300, "{largest} bytes");
@@ -75,6 +83,21 @@ fn long_lines_of_repeated_fields_are_kept_as_one_field() {
 }
 
 proptest! {
+    /// The keywords of a line without quotes are found without splitting it.
+    #[test]
+    fn the_keywords_of_a_line_are_those_of_its_fields(
+        pieces in vec(select(vec![
+            "A", "B", "REASON", "A=", "B=", "REASON=", "C=", " ", "  ", "x", "=", "-", "\t", "\"",
+        ]), 0..24),
+    ) {
+        let text = EventText::new(format!("X 1 {}", pieces.concat()).as_bytes());
+        let fields = fields_after(&text, 2, 1);
+        let found: Vec<_> = fields.clone().map(|field| field.key).collect();
+        let keywords = LAYOUT.keywords.iter().copied();
+        let keywords: Vec<_> = keywords.filter(|key| found.contains(&key.as_bytes())).collect();
+        assert_eq!(LAYOUT.keys_of(fields), LAYOUT.keys(&keywords));
+    }
+
     /// Each value is the first one of the last event that has its key, as that event alone has it.
     #[test]
     fn each_value_is_the_one_in_its_event(
@@ -86,11 +109,11 @@ proptest! {
         let mut model = BTreeMap::<&str, EventText>::new();
         let mut known: Option<Record> = None;
         for (pieces, kept) in events {
-            let text = EventText::new(format!("X 1 {}", pieces.concat()).as_bytes());
-            let keeps = |key: &str| {
-                LAYOUT.keywords.iter().zip(kept).any(|(it, kept)| kept && *it == key)
-            };
-            model.retain(|key, _| keeps(key));
+            let line = format!("X 1 {}", pieces.concat());
+            let text = EventText::new(line.as_bytes());
+            let kept: Vec<_> = LAYOUT.keywords.iter().zip(kept).filter(|(_, kept)| *kept).collect();
+            let kept: Vec<_> = kept.into_iter().map(|(key, _)| *key).collect();
+            model.retain(|key, _| kept.contains(key));
             for key in LAYOUT.keywords {
                 let own = fields_after(&text, 2, 1).find(|it| it.key == key.as_bytes());
                 if let Some(field) = own {
@@ -98,8 +121,8 @@ proptest! {
                 }
             }
             let now = match &known {
-                Some(before) => Record::after(before, text, keeps),
-                None => Record::new(&LAYOUT, text),
+                Some(before) => after(before, &line, &kept),
+                None => record(&line),
             };
             for key in LAYOUT.keywords {
                 assert_eq!(now.keyword(key).text().as_ref(), model.get(*key));

@@ -65,11 +65,14 @@ impl Store {
         let (sender, found) = bounded(1);
         let ticket = self.with(|inner| {
             let known = known(&inner.tracker).filter(|cell| !cell.is_lost());
-            if let Some(value) = known.and_then(|cell| find(&inner.tracker, &cell)) {
+            if let Some(value) = known.as_ref().and_then(|cell| find(&inner.tracker, cell)) {
                 return ControlFlow::Break(Ok(value));
             }
             if let Some(reason) = &inner.ended {
                 return ControlFlow::Break(Err(WaitEnd::Closed(reason.clone())));
+            }
+            if let Some(cell) = known {
+                cell.set_awaited(true);
             }
             let check = move |tracker: &Tracker, cell: &Arc<Cell<Id, Info>>| {
                 find(tracker, cell).is_some_and(|value| {

@@ -2,7 +2,6 @@
 
 use super::{Answers, Tracker};
 use crate::event::Event;
-use crate::names::StreamStatus;
 use crate::state::change::Change;
 use crate::state::refresh::{Part, Parts, made_stale};
 
@@ -14,12 +13,6 @@ impl Tracker {
             // tor retries a guard that was down.
             Event::OrConn(event) if self.guards.is_unusable(&event.peer()) => {
                 stale.add(Part::Guards);
-            }
-            // tor may have prolonged a mapping of `TrackHostExits`.
-            Event::Stream(event)
-                if event.status() == StreamStatus::Succeeded && self.addresses.has_exits() =>
-            {
-                stale.add(Part::Addresses);
             }
             _ => {}
         }
