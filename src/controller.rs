@@ -89,8 +89,9 @@ use crate::names::Signal;
 /// ([`with_timeout`](Self::with_timeout), 60 seconds by default). When the last clone is dropped,
 /// the connection is closed, without waiting for a listener that is running.
 ///
-/// Two threads serve the connection: `torcon-reader` reads the socket, `torcon-events` calls
-/// listeners. Commands are written, and their replies are parsed, on the threads of their callers.
+/// One thread serves the connection: `torcon-reader` reads the socket. The first listener starts
+/// another, `torcon-events`, which calls the listeners. Commands are written, and their replies are
+/// parsed, on the threads of their callers.
 ///
 /// | to | see |
 /// | --- | --- |

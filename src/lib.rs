@@ -121,7 +121,7 @@
 //! | thread | does |
 //! | --- | --- |
 //! | `torcon-reader` | reads the socket; hands replies to their callers, and events to the next thread |
-//! | `torcon-events` | calls listeners, one event at a time, in the order of the wire |
+//! | `torcon-events` | calls listeners, one event at a time, in the order of the wire; from the first listener on |
 //! | `torcon-stdout`, `torcon-stderr` | drain the output of a launched tor |
 //! | `torcon-child`, `torcon-launch`, `torcon-end` | wait for the end of a launched tor; run the launch; end a tor that wrote on stderr |
 //! | `torcon-progress`, `torcon-connect`, `torcon-sink` | call `on_progress`; open the control connection; write to the program's sinks |

@@ -1,7 +1,8 @@
 //! One control connection: it sends requests, matches replies with them, and dispatches events.
 //!
-//! Two threads serve a connection: `torcon-reader` reads the socket, and `torcon-events` calls the
-//! listeners. Callers write on their own threads.
+//! The thread that connects also exchanges the handshake ([`Handshake`]). Then `torcon-reader` reads
+//! the socket. `torcon-events` calls the listeners; it starts with the first one. Callers write on
+//! their own threads.
 //!
 //! `src/ARCHITECTURE.md` draws the path of a command ([`Connection::write`], [`Router`], [`Reader`],
 //! [`ReplyDelivery`](reply_delivery::ReplyDelivery), [`Ticket`]) and that of an event ([`Reader`],
@@ -18,7 +19,9 @@ mod delegate_socket;
 mod dispatcher;
 mod endpoint;
 mod environment;
+mod event_thread;
 mod given_stream;
+mod handshake;
 mod hook;
 mod listener;
 mod notifier;
@@ -31,6 +34,7 @@ mod registry;
 mod reply_delivery;
 mod router;
 mod spool;
+mod thread;
 mod ticket;
 mod transport;
 
@@ -39,11 +43,8 @@ use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use self::backlog::{Backlog, BacklogSender, Loss, Received, backlog, deadline_after};
@@ -54,6 +55,7 @@ pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::environment::{Lookup, env_value};
+pub(crate) use self::handshake::Handshake;
 pub(crate) use self::hook::{EventHook, RawEvent};
 pub(crate) use self::listener::{Listener, drop_quietly, panic_text};
 pub(crate) use self::notifier::{Notifier, WaitEnd};
@@ -66,15 +68,20 @@ pub(crate) use self::registry::{Members, Registry};
 use self::router::Router;
 pub(crate) use self::router::SequencedReply;
 pub(crate) use self::spool::BufferLimits;
+use self::thread::ConnectionThread;
 pub(crate) use self::ticket::Ticket;
 use self::ticket::no_reply;
 pub(crate) use self::transport::{Stream, WriteOutcome};
-use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait};
+use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
-use crate::wire::{Limits, Reply, Request};
+use crate::wire::{Limits, Request};
 
 /// How long dropping a [`Link`] waits for the reader thread.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The size of the stack of the reader thread, which runs the code of this crate and loggers. A
+/// listener has the default size.
+const READER_STACK: usize = 512 << 10;
 
 /// The size limits of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -90,60 +97,19 @@ pub(crate) struct LinkLimits {
 pub(crate) struct Link {
     connection: Arc<Connection>,
     peer: Peer,
-    threads: Mutex<Threads>,
-    /// Disconnected when the reader thread ends.
-    reader_done: Receiver<()>,
-    /// Disconnected when the event thread ends.
-    events_done: Receiver<()>,
-}
-
-struct Threads {
-    reader: Option<JoinHandle<()>>,
-    events: Option<JoinHandle<()>>,
-    reader_id: ThreadId,
-    events_id: ThreadId,
+    /// `None` during the handshake.
+    reader: Option<ConnectionThread>,
 }
 
 impl Link {
-    /// Opens a connection and starts its threads.
-    pub(crate) fn open(
-        endpoint: &Endpoint,
-        deadline: Instant,
-        limits: LinkLimits,
-        cancel: Option<&CancelToken>,
-    ) -> Result<Self, ConnectProblem> {
-        let stream = Stream::connect(endpoint, deadline, cancel)?;
-        Self::start(stream, limits).map_err(|error| ConnectProblem::Io(Arc::new(error)))
+    fn new(connection: Arc<Connection>, peer: Peer) -> Self {
+        Self { connection, peer, reader: None }
     }
 
-    /// Starts the threads of a connection that is open.
-    pub(crate) fn start(stream: Stream, limits: LinkLimits) -> io::Result<Self> {
-        let peer = Peer::of(&stream);
-        if !peer.is_on_this_machine() {
-            stream.keep_alive();
-        }
-        let read_half = stream.try_clone()?;
-        let connection = Arc::new(Connection::new(stream, limits.replies));
-        let (sender, queue) = backlog(limits.events);
-        let reader = Reader::new(read_half, Arc::clone(&connection), sender, limits);
-        let (done, events_done) = bounded::<()>(0);
-        let for_events = Arc::clone(&connection);
-        let events = thread::Builder::new().name("torcon-events".into()).spawn(move || {
-            for_events.dispatcher.run(&queue, || for_events.reason_after_hooks());
-            drop(done);
-        });
-        // If the reader thread cannot be started, dropping the reader ends the event thread.
-        let events = events?;
-        let (done, reader_done) = bounded::<()>(0);
-        let reader = thread::Builder::new().name("torcon-reader".into()).spawn(|| {
-            reader.run();
-            drop(done);
-        });
-        let reader = reader?;
-        let (reader_id, events_id) = (reader.thread().id(), events.thread().id());
-        let (reader, events) = (Some(reader), Some(events));
-        let threads = Mutex::new(Threads { reader, events, reader_id, events_id });
-        Ok(Self { connection, peer, threads, reader_done, events_done })
+    fn start_reader(&mut self, reader: Reader) -> io::Result<()> {
+        let run = || reader.run();
+        self.reader = Some(ConnectionThread::start("torcon-reader", Some(READER_STACK), run)?);
+        Ok(())
     }
 
     /// Returns the peer, as the operating system reported it after connecting.
@@ -151,12 +117,7 @@ impl Link {
         self.peer
     }
 
-    /// Sends a request and waits for its reply, also if tor refuses it.
-    pub(crate) fn call(&self, request: &Request, limit: Duration) -> Result<Reply> {
-        self.call_until(request, deadline_after(limit), limit).map(|sequenced| sequenced.reply)
-    }
-
-    /// Sends a request and waits for its reply. A timeout error reports `limit`.
+    /// Sends a request and waits for its reply, also if tor refuses it. A timeout error reports `limit`.
     pub(crate) fn call_until(
         &self,
         request: &Request,
@@ -208,20 +169,18 @@ impl Link {
         }
     }
 
-    /// Records that tor accepted the authentication. From now on the configured limits apply instead of
-    /// the small ones, and the connection may send probes, at which tor would close it before.
-    pub(crate) fn set_authenticated(&self) {
-        self.connection.is_authenticated.store(true, Ordering::Release);
-        self.connection.router.lock().allow_probes();
-    }
-
-    /// Adds a listener for the given kinds of event, unless the connection has ended.
+    /// Adds a listener for the given kinds of event, unless the connection has ended. The first one
+    /// starts the event thread.
     pub(crate) fn add_listener(
         &self,
         kinds: &[EventKind],
         listener: Arc<EventListener>,
-    ) -> Result<(), Disconnect> {
-        self.connection.dispatcher.add(kinds, listener)
+    ) -> Result<()> {
+        if let Err(error) = self.connection.start_event_thread() {
+            let problem = format!("cannot be called, since no thread can be started: {error}");
+            return Err(InvalidInput::new("listener", problem).into());
+        }
+        Ok(self.connection.dispatcher.add(kinds, listener)?)
     }
 
     /// Removes a listener. Returns `None` if it was removed before, for example since it panicked.
@@ -236,7 +195,7 @@ impl Link {
         wanted
     }
 
-    /// Adds a closure that is called once when the connection ends.
+    /// Adds a closure that is called once when the connection ends. Starts no thread before that.
     pub(crate) fn on_disconnect(&self, callback: Box<dyn FnOnce(&Disconnect) + Send>) {
         self.connection.dispatcher.on_disconnect(callback);
     }
@@ -293,14 +252,8 @@ impl Link {
     pub(crate) fn close(&self, limit: Duration) {
         let deadline = deadline_after(limit);
         self.stop(deadline);
-        let mut threads = self.threads.lock();
-        let this = thread::current().id();
-        if this == threads.events_id || this == threads.reader_id {
-            return;
-        }
-        let events = threads.events.take();
-        drop(threads);
-        if !join(events, &self.events_done, deadline) {
+        let is_reader = self.reader.as_ref().is_some_and(ConnectionThread::is_current);
+        if !is_reader && !self.connection.event_thread.join(deadline) {
             log::warn!("a listener is still running after its connection was closed");
         }
     }
@@ -309,13 +262,7 @@ impl Link {
     fn stop(&self, deadline: Instant) {
         self.connection.dispatcher.discard();
         self.connection.end(&Disconnect::Closed);
-        let mut threads = self.threads.lock();
-        if thread::current().id() == threads.reader_id {
-            return;
-        }
-        let reader = threads.reader.take();
-        drop(threads);
-        if !join(reader, &self.reader_done, deadline) {
+        if self.reader.as_ref().is_some_and(|reader| !reader.join(deadline)) {
             log::warn!("the reader thread is still running after its connection was closed");
         }
     }
@@ -331,17 +278,6 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("closed", &self.closed_reason()).finish_non_exhaustive()
     }
-}
-
-/// Joins a thread that disconnects `done` when it ends. Returns whether it ended in time.
-fn join(thread: Option<JoinHandle<()>>, done: &Receiver<()>, deadline: Instant) -> bool {
-    if done.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout) {
-        return false;
-    }
-    if let Some(Err(panic)) = thread.map(JoinHandle::join) {
-        log::error!("a thread of the connection panicked: {}", panic_text(&*panic));
-    }
-    true
 }
 
 fn timeout(command: &str, limit: Duration) -> Timeout {

@@ -141,6 +141,9 @@ impl Controller {
     /// thread, if it has ended already.
     ///
     /// Otherwise it is called on the thread `torcon-events`, after every event has been delivered.
+    /// If no listener has started this thread before, it starts at the end of the connection; if
+    /// the operating system then starts no thread, the closure is called on `torcon-reader`, which
+    /// no call waits for any more.
     /// [`Disconnect::is_clean`] returns whether this program ended the connection, for example by
     /// [`close`](Self::close), so that a closure can report only tor's end.
     ///

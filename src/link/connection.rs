@@ -3,15 +3,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
-use super::backlog::{BacklogSender, Loss};
-use super::dispatcher::Dispatcher;
+use super::backlog::{Backlog, BacklogSender, Loss};
+use super::dispatcher::{Chunk, Dispatcher, LostEvents};
+use super::event_thread::EventThread;
 use super::hook::EventHooks;
 use super::router::{CancelOutcome, Router, SlotId, probe_key};
 use super::spool::BufferLimits;
@@ -31,7 +31,7 @@ const HOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// 2. `outbox`: held while one request is written, so that slots are in the order of the wire. Taken
 ///    with a deadline.
 /// 3. `router`: held for a push, a pop or a drain, never across input, output or user code.
-/// 4. Leaves, never two at once: the listeners, the hooks, a count of lost events.
+/// 4. Leaves, never two at once: the listeners, the hooks, a count of lost events, the event thread.
 ///
 /// The reader thread takes only 3 and 4, and tries 2. No lock is held during logging, since a logger
 /// may run any code. The reader thread logs only the end of the connection, since a logger that
@@ -44,15 +44,19 @@ pub(super) struct Connection {
     pub(super) ended: Condvar,
     pub(super) dispatcher: Dispatcher,
     pub(super) hooks: EventHooks,
+    pub(super) event_thread: EventThread,
     /// Wakes the reader's wait for slow listeners when a command is queued or the connection ends.
     wake_reader: Sender<()>,
     wakeups: Receiver<()>,
-    /// Whether tor accepted the authentication. Until then the reader applies small limits.
-    pub(super) is_authenticated: AtomicBool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, replies: BufferLimits) -> Self {
+    /// `events` is the queue to the event thread.
+    pub(super) fn new(
+        stream: Stream,
+        replies: BufferLimits,
+        events: Backlog<Chunk, LostEvents>,
+    ) -> Self {
         let (wake_reader, wakeups) = bounded(1);
         Self {
             stream,
@@ -61,9 +65,9 @@ impl Connection {
             ended: Condvar::new(),
             dispatcher: Dispatcher::default(),
             hooks: EventHooks::default(),
+            event_thread: EventThread::new(events),
             wake_reader,
             wakeups,
-            is_authenticated: AtomicBool::new(false),
         }
     }
 
@@ -220,7 +224,6 @@ impl Connection {
                 return reason;
             }
         }
-        // There is no reason if the reader thread could not be started.
         router.end_reason().cloned().unwrap_or(Disconnect::ReaderFailed)
     }
 }

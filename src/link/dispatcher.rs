@@ -171,7 +171,8 @@ impl Dispatcher {
                 Received::Lost(lost) => self.report_loss(&lost),
             }
         }
-        self.end(&reason());
+        let reason = reason();
+        self.end(&reason).call(&reason);
     }
 
     fn deliver(&self, chunk: &Chunk) {
@@ -252,20 +253,37 @@ impl Dispatcher {
         }
     }
 
-    /// Calls the disconnect callbacks, and drops every listener.
-    fn end(&self, reason: &Disconnect) {
+    /// Ends the dispatcher: no listener is added from now on, and later disconnect callbacks are called
+    /// at once. Returns the closures that it held.
+    pub(super) fn end(&self, reason: &Disconnect) -> Closures {
         let listeners = self.listeners.end(reason);
         let mut end = self.end.lock();
         end.reason = Some(reason.clone());
-        let callbacks = std::mem::take(&mut end.callbacks);
-        drop(end);
-        for callback in callbacks {
+        Closures { callbacks: std::mem::take(&mut end.callbacks), listeners }
+    }
+}
+
+/// The closures of a connection that has ended.
+#[must_use]
+pub(super) struct Closures {
+    callbacks: Vec<DisconnectCallback>,
+    listeners: Vec<Arc<EventListener>>,
+}
+
+impl Closures {
+    pub(super) fn is_empty(&self) -> bool {
+        self.callbacks.is_empty() && self.listeners.is_empty()
+    }
+
+    /// Calls the disconnect callbacks, and drops every listener.
+    pub(super) fn call(self, reason: &Disconnect) {
+        for callback in self.callbacks {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(reason))) {
                 log::error!("a disconnect callback panicked: {}", panic_text(&*panic));
                 drop_quietly(panic);
             }
         }
-        for listener in listeners {
+        for listener in self.listeners {
             drop_quietly(listener.remove());
         }
     }

@@ -1,31 +1,32 @@
-//! The reader thread: reads the socket, and passes on replies and events.
+//! The reader: reads the socket, and passes on replies and events. During the handshake the thread
+//! that connects uses it, afterwards the reader thread.
 
 use std::io::{self, Read};
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::backlog::BacklogSender;
 use super::dispatcher::{Chunk, LostEvents};
 use super::hook::{EventHook, RawEvent, keyword};
+use super::poll::readable_until;
 use super::registry::{KindCache, Members};
 use super::reply_delivery::ReplyDelivery;
-use super::transport::Stream;
 use super::{Connection, LinkLimits};
 use crate::error::{Disconnect, ProtocolError};
 use crate::event::EventKind;
 use crate::wire::{Frame, Limits, Message};
 
-/// The state of the reader thread.
+/// The state of the reader.
 pub(super) struct Reader {
-    stream: Stream,
     connection: Arc<Connection>,
     events: BacklogSender<Chunk, LostEvents>,
     frame: Frame,
     replies: ReplyDelivery,
     /// The number of events so far.
     event_count: u64,
-    /// The limits that apply after authentication; taken when they are set.
+    /// The limits that apply after authentication; taken then.
     limits: Option<Limits>,
     /// The range of consecutive events in the frame that were not queued yet, and the end of each
     /// event, relative to the start of the range.
@@ -45,13 +46,11 @@ struct Observers {
 
 impl Reader {
     pub(super) fn new(
-        stream: Stream,
         connection: Arc<Connection>,
         events: BacklogSender<Chunk, LostEvents>,
         limits: LinkLimits,
     ) -> Self {
         Self {
-            stream,
             connection,
             events,
             frame: Frame::new(limits.wire.before_authentication()),
@@ -65,12 +64,22 @@ impl Reader {
         }
     }
 
+    /// Records that tor accepted the authentication: from now on the configured limits apply instead
+    /// of the small ones.
+    pub(super) fn set_authenticated(&mut self) {
+        if let Some(limits) = self.limits.take() {
+            self.frame.set_authenticated(limits);
+            self.replies.set_reply_limit(limits.reply);
+        }
+    }
+
     /// Reads until the connection ends, then ends it for every caller.
     pub(super) fn run(mut self) {
         // Fails every slot even if a hook panics.
         let _end = EndOnDrop(Arc::clone(&self.connection));
         let reason = loop {
-            if let Err(reason) = self.read() {
+            let read = (&self.connection.stream).read(self.frame.space());
+            if let Err(reason) = self.receive(read) {
                 break reason;
             }
         };
@@ -78,25 +87,32 @@ impl Reader {
         self.connection.end(&reason);
     }
 
-    /// Reads once, and passes on every complete message.
-    fn read(&mut self) -> Result<(), Disconnect> {
-        let read = match (&self.stream).read(self.frame.space()) {
+    /// Waits for bytes until the deadline, reads once, and passes on every complete message. Returns
+    /// whether bytes arrived in time.
+    pub(super) fn read_before(&mut self, deadline: Instant) -> Result<bool, Disconnect> {
+        let stream = &self.connection.stream;
+        let read = match readable_until([stream.as_fd()], Some(deadline)) {
+            Ok([false]) => return Ok(false),
+            Ok([true]) => stream.read_available(self.frame.space()),
+            Err(error) => Err(error),
+        };
+        self.receive(read).map(|()| true)
+    }
+
+    /// Passes on every complete message after a read of the socket.
+    fn receive(&mut self, read: io::Result<usize>) -> Result<(), Disconnect> {
+        use io::ErrorKind::{ConnectionReset, Interrupted, WouldBlock};
+        let read = match read {
             Ok(0) => return Err(self.end_of_stream()),
             Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                return Err(self.end_of_stream());
-            }
-            Err(error) => return Err(Disconnect::Read(Arc::new(error))),
+            Err(error) => match error.kind() {
+                Interrupted | WouldBlock => return Ok(()),
+                ConnectionReset => return Err(self.end_of_stream()),
+                _ => return Err(Disconnect::Read(Arc::new(error))),
+            },
         };
         if self.connection.dispatcher.is_discarding() {
             return Err(Disconnect::Closed);
-        }
-        if self.connection.is_authenticated.load(Ordering::Acquire) {
-            if let Some(limits) = self.limits.take() {
-                self.frame.set_authenticated(limits);
-                self.replies.set_reply_limit(limits.reply);
-            }
         }
         self.frame.fill(read);
         let outcome = self.process();
@@ -177,6 +193,8 @@ impl Reader {
         let size = Chunk::size(bytes.len(), 1);
         let mut lost = LostEvents::default();
         lost.count(&EventKind::from_bytes(b""), 1);
+        // The event thread logs the line. Without a thread it stays in the queue.
+        let _ = connection.start_event_thread();
         connection.wait_for_room(&mut self.events, size);
         // Counts the line as lost if there is no room. Sending fails only after the event thread has
         // ended.
@@ -283,11 +301,12 @@ impl Observers {
     }
 }
 
-/// Ends the connection even if the reader thread panics.
+/// Ends the connection at the end of the reader thread, even if it panics.
 struct EndOnDrop(Arc<Connection>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.end(&Disconnect::ReaderFailed);
+        self.0.end_without_event_thread();
     }
 }

@@ -124,7 +124,8 @@ impl<T: ?Sized, K: Clone + Eq + Hash + Ord> Registry<T, K> {
         let mut table = self.table.lock();
         table.ended.get_or_insert_with(|| reason.clone());
         self.any.store(false, Ordering::Release);
-        let by_key = std::mem::take(&mut table.by_key);
+        // A new table would need random bytes from the operating system, in each thread.
+        let by_key: Vec<_> = table.by_key.drain().collect();
         let by_id = std::mem::take(&mut table.by_id);
         drop(table);
         drop(by_key);

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -10,11 +11,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::{
-    BufferLimits, Endpoint, EventCallback, EventHook, EventListener, Link, LinkLimits, RawEvent,
+    BufferLimits, Endpoint, EventCallback, EventHook, EventListener, Handshake, Link, LinkLimits,
+    RawEvent,
 };
 use crate::error::{Disconnect, Error};
 use crate::event::{Event, EventKind, EventText};
-use crate::wire::{Limits, Request};
+use crate::wire::{Limits, Reply, Request};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -38,8 +40,19 @@ fn link(
     });
     let replies = BufferLimits { memory: 1 << 20, file: 1 << 20 };
     let limits = LinkLimits { wire: Limits::default(), events, replies };
-    let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits, None).unwrap();
-    (link, peer.unwrap(), directory)
+    (open(path, limits), peer.unwrap(), directory)
+}
+
+/// Opens a link without a handshake.
+fn open(path: PathBuf, limits: LinkLimits) -> Link {
+    let deadline = Instant::now() + LIMIT;
+    Handshake::open(&Endpoint::unix(path), deadline, limits, None).unwrap().start().unwrap()
+}
+
+impl Link {
+    fn call(&self, request: &Request, limit: Duration) -> Result<Reply, Error> {
+        self.call_until(request, Instant::now() + limit, limit).map(|sequenced| sequenced.reply)
+    }
 }
 
 /// A hook that sends its events and the end to a channel.
@@ -223,7 +236,7 @@ fn a_failed_write_after_the_end_of_the_stream_is_reported_as_that_end() {
         let listener = UnixListener::bind(&path).unwrap();
         let replies = BufferLimits { memory: 0, file: 0 };
         let limits = LinkLimits { wire: Limits::default(), events: 0, replies };
-        let link = Link::open(&Endpoint::unix(path), Instant::now() + LIMIT, limits, None).unwrap();
+        let link = open(path, limits);
         let (open, barrier) = unbounded();
         link.add_hook(&[EventKind::Bw], Arc::new(Barrier(barrier)));
         let (mut socket, _) = listener.accept().unwrap();

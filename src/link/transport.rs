@@ -156,12 +156,19 @@ impl Stream {
     /// Reads available bytes, waiting for them until the deadline. Returns 0 at the end of the stream.
     pub(crate) fn read_before(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         loop {
-            match recv(self.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => wait_until(self, PollFlags::POLLIN, deadline)?,
-                outcome => return Ok(outcome?),
+            match self.read_available(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    wait_until(self, PollFlags::POLLIN, deadline)?;
+                }
+                outcome => return outcome,
             }
         }
+    }
+
+    /// Reads available bytes. Never blocks. Returns 0 at the end of the stream.
+    pub(super) fn read_available(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(self.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
     }
 }
 
@@ -293,7 +300,6 @@ impl Attempt {
         address: &dyn SockaddrLike,
         until: Instant,
     ) -> io::Result<Stream> {
-        stream.set_nonblocking(true)?;
         loop {
             match connect(stream.as_fd().as_raw_fd(), address) {
                 Ok(()) | Err(Errno::EISCONN) => break,
@@ -332,16 +338,19 @@ impl Attempt {
     }
 }
 
+/// Creates a socket in non-blocking mode.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
-    Ok(socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?)
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket(family, SockType::Stream, flags, None)?)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
-    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
     let socket = socket(family, SockType::Stream, SockFlag::empty(), None)?;
     fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok(socket)
 }
 

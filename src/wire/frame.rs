@@ -51,7 +51,10 @@ pub(crate) enum Message {
     Stray(Range<usize>),
 }
 
-/// The initial size of the buffer. It grows for a longer message.
+/// The size of the buffer while little data arrives.
+const SMALL: usize = 2 << 10;
+
+/// The size of the buffer while data flow. It is larger only for a longer message.
 const READ: usize = 64 << 10;
 
 /// An incomplete message of at most this size is moved to the start of the buffer before a read.
@@ -63,6 +66,8 @@ const CHEAP_TO_MOVE: usize = 4 << 10;
 #[derive(Debug)]
 pub(crate) struct Frame {
     buffer: Vec<u8>,
+    /// The number of bytes of the last read.
+    read: usize,
     /// The start of the incomplete message.
     start: usize,
     /// The start of its last line, which is incomplete too.
@@ -101,7 +106,8 @@ enum Inside {
 impl Frame {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            buffer: vec![0; READ],
+            buffer: vec![0; SMALL],
+            read: 0,
             start: 0,
             line: 0,
             scanned: 0,
@@ -128,15 +134,19 @@ impl Frame {
 
     /// Returns the space for the next read.
     pub(crate) fn space(&mut self) -> &mut [u8] {
-        if self.start == self.filled {
+        let (size, rest) = (self.buffer.len(), self.filled - self.start);
+        let was_full = self.filled == size;
+        if rest == 0 && size > SMALL && self.read < size / 16 {
+            self.replace_buffer(SMALL);
+        } else if rest == 0 && size > READ {
+            self.replace_buffer(READ);
+        } else if was_full && size < READ {
+            // The socket has more bytes.
+            self.replace_buffer((size * 4).min(READ));
+        } else if rest <= CHEAP_TO_MOVE {
             self.move_down();
-            // The buffer grew for a long event.
-            if self.buffer.len() > 16 * READ {
-                self.replace_buffer(READ);
-            }
-        } else if self.filled - self.start <= CHEAP_TO_MOVE {
-            self.move_down();
-        } else if self.buffer.len() - self.filled < READ / 4 {
+        }
+        if self.buffer.len() - self.filled < self.buffer.len().min(READ) / 4 {
             if self.start >= self.buffer.len() / 2 {
                 self.move_down();
             } else {
@@ -146,8 +156,10 @@ impl Frame {
         self.buffer.get_mut(self.filled..).unwrap_or_default()
     }
 
-    /// Moves to a buffer of this size, and zeroizes the old one, since replies can contain keys.
+    /// Moves the incomplete message to a buffer of this size, which must fit it, and zeroizes the old
+    /// one, since replies can contain keys.
     fn replace_buffer(&mut self, size: usize) {
+        self.move_down();
         let mut buffer = vec![0; size];
         if let Some((space, filled)) =
             buffer.get_mut(..self.filled).zip(self.buffer.get(..self.filled))
@@ -160,6 +172,7 @@ impl Frame {
 
     /// Records how many bytes were read into [`space`](Self::space).
     pub(crate) fn fill(&mut self, read: usize) {
+        self.read = read;
         self.filled = (self.filled + read).min(self.buffer.len());
     }
 

@@ -50,6 +50,8 @@ mod lookups;
 mod misused_streams;
 /// The time limit of calls of several commands.
 mod one_deadline;
+/// The threads and descriptors of a connection, and when they begin and end.
+mod one_thread;
 /// Paths that are missing here, of a tor that may see other files.
 mod paths;
 /// `QUIT`, however it is sent.

@@ -1,6 +1,7 @@
 //! One attempt to connect: the socket, `PROTOCOLINFO`, authentication.
 
 use std::cell::Cell;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::auth::{CookieSource, authenticate};
 use crate::command::{Command, GetProtocolInfo, ProtocolInfo};
 use crate::controller::Controller;
 use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait, excerpt};
-use crate::link::{Endpoint, Link};
+use crate::link::{Endpoint, Handshake};
 use crate::names::AuthMethod;
 use crate::wire::Request;
 
@@ -46,32 +47,32 @@ impl ConnectOptions {
         if left(deadline).is_zero() {
             return Err(self.timed_out());
         }
-        let link = Link::open(endpoint, deadline.get(), self.limits, self.cancel.as_ref())
-            .map_err(|problem| match problem {
-                ConnectProblem::Io(error) | ConnectProblem::Resolve(error)
-                    if error.kind() == std::io::ErrorKind::TimedOut =>
-                {
-                    self.timed_out()
-                }
-                problem => problem,
-            })?;
-        self.handshake(link, endpoint, deadline, cookie)
+        let opened = Handshake::open(endpoint, deadline.get(), self.limits, self.cancel.as_ref());
+        let handshake = opened.map_err(|problem| match problem {
+            ConnectProblem::Io(error) | ConnectProblem::Resolve(error)
+                if error.kind() == io::ErrorKind::TimedOut =>
+            {
+                self.timed_out()
+            }
+            problem => problem,
+        })?;
+        self.authenticate(handshake, endpoint, deadline, cookie)
     }
 
     /// Authenticates on a connection that is open.
-    pub(super) fn handshake(
+    pub(super) fn authenticate(
         &self,
-        link: Link,
+        mut handshake: Handshake,
         endpoint: &Endpoint,
         deadline: &Cell<Instant>,
         cookie: &CookieSource,
     ) -> Result<Controller, ConnectProblem> {
         let problem = |error| self.problem_of(error);
         // Lets the waits for replies fail.
-        let guard = self.cancel.as_ref().map(|token| token.on_cancel(link.ender()));
+        let guard = self.cancel.as_ref().map(|token| token.on_cancel(handshake.ender()));
         let command = GetProtocolInfo::new();
         let request = command.request().map_err(|error| problem(error.into()))?;
-        let reply = link.call(&request, left(deadline)).map_err(|error| match error {
+        let reply = handshake.call(&request, left(deadline)).map_err(|error| match error {
             // A control port answers this command before it closes.
             Error::Closed(Disconnect::EndOfStream) => {
                 ConnectProblem::NotAControlPort { excerpt: "".into() }
@@ -85,21 +86,21 @@ impl ConnectOptions {
             error => problem(error),
         })?;
         // The time that the password closure takes does not count.
-        let mut submit = |request: Request| link.call(&request, left(deadline));
+        let is_local = handshake.peer().is_on_this_machine();
+        let mut submit = |request: Request| handshake.call(&request, left(deadline));
         let mut password = || {
             let called = Instant::now();
             let password = self.password.password(left(deadline));
             deadline.set(deadline.get() + called.elapsed());
             password
         };
-        let is_local = link.peer().is_on_this_machine();
         authenticate(&mut submit, &info, cookie, is_local, &mut password).map_err(problem)?;
         drop(guard);
         if self.check_canceled().is_err() {
             // The connection is ended, or will be by a closure that is running.
             return Err(ConnectProblem::Closed(Disconnect::Closed));
         }
-        link.set_authenticated();
+        let link = handshake.authenticated().map_err(|e| ConnectProblem::Io(Arc::new(e)))?;
         log::info!("connected to tor {} at {endpoint}", info.tor_version);
         let events = self.limits.events;
         let socks = self.socks.clone().and_then(Result::ok);
@@ -130,7 +131,7 @@ impl ConnectOptions {
                 ConnectProblem::NotAControlPort { excerpt: error.excerpt().into() }
             }
             Error::Closed(reason) => ConnectProblem::Closed(reason),
-            other => ConnectProblem::Io(Arc::new(std::io::Error::other(other))),
+            other => ConnectProblem::Io(Arc::new(io::Error::other(other))),
         }
     }
 

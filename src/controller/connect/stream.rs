@@ -1,14 +1,12 @@
 //! A control connection over a socket that the program has connected.
 
 use std::cell::Cell;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use super::ConnectOptions;
 use crate::controller::Controller;
-use crate::error::{ConnectProblem, InvalidInput, Result};
-use crate::link::{Link, Stream, deadline_after};
+use crate::error::{InvalidInput, Result};
+use crate::link::{Handshake, Stream, deadline_after};
 
 /// The address of a peer without one.
 const UNNAMED: &str = "an unnamed unix socket";
@@ -63,15 +61,12 @@ impl ConnectOptions {
             let problem = format!("is not a connected TCP or unix socket: {error}");
             InvalidInput::new("stream", problem)
         })?;
-        let link = Link::start(stream, self.limits)
-            .map_err(|error: io::Error| ConnectProblem::Io(Arc::new(error)));
+        let handshake = Handshake::new(stream, self.limits);
         let deadline = Cell::new(deadline_after(self.timeout));
-        link.and_then(|link| self.handshake(link, &endpoint, &deadline, &self.cookie)).map_err(
-            |problem| {
-                let is_unnamed = endpoint.path().is_some_and(|path| path.as_os_str().is_empty());
-                let address = if is_unnamed { UNNAMED.to_owned() } else { endpoint.to_string() };
-                self.error_of(&address, problem)
-            },
-        )
+        self.authenticate(handshake, &endpoint, &deadline, &self.cookie).map_err(|problem| {
+            let is_unnamed = endpoint.path().is_some_and(|path| path.as_os_str().is_empty());
+            let address = if is_unnamed { UNNAMED.to_owned() } else { endpoint.to_string() };
+            self.error_of(&address, problem)
+        })
     }
 }

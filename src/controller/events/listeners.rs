@@ -50,6 +50,8 @@ impl Controller {
     /// listener gets an [`Event::Lagged`] with the number of events that it lost, in their place. A
     /// listener that panics is removed, and the panic is logged.
     ///
+    /// The first listener starts the thread, which ends with the connection.
+    ///
     /// Sends `SETEVENTS` with the sorted names of all subscribed events, unless this one was
     /// subscribed already. Blocks for at most the [time limit](Self::with_timeout).
     ///
@@ -57,7 +59,7 @@ impl Controller {
     ///
     /// [`Error::Rejected`](crate::Error::Rejected) if tor does not know the event; the former
     /// subscription stays active. [`Error::InvalidInput`](crate::Error::InvalidInput) if the kind is
-    /// not a word; [`Error::Timeout`](crate::Error::Timeout);
+    /// not a word, or if no thread can be started for the first listener; [`Error::Timeout`](crate::Error::Timeout);
     /// [`Error::Closed`](crate::Error::Closed).
     ///
     /// # Examples
@@ -167,7 +169,8 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::Closed`](crate::Error::Closed); [`Error::InvalidInput`](crate::Error::InvalidInput)
+    /// if no thread can be started.
     ///
     /// # Examples
     ///

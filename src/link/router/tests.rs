@@ -64,11 +64,21 @@ impl Connection {
         (pushed, self.push_probe().unwrap())
     }
 
-    /// Processes the bytes of one read.
+    /// Reads these bytes.
     fn feed(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Disconnect> {
-        let bytes = bytes.as_ref();
-        self.frame.space()[..bytes.len()].copy_from_slice(bytes);
-        self.frame.fill(bytes.len());
+        let mut rest = bytes.as_ref();
+        while !rest.is_empty() {
+            let space = self.frame.space();
+            let (now, later) = rest.split_at(rest.len().min(space.len()));
+            space[..now.len()].copy_from_slice(now);
+            self.frame.fill(now.len());
+            rest = later;
+            self.process()?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self) -> Result<(), Disconnect> {
         while let Some(message) = self.frame.next()? {
             match message {
                 Message::Event(_) => self.events += 1,

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Frame, Limits, Message, READ};
+use super::{Frame, Limits, Message, READ, SMALL};
 use crate::error::Disconnect;
 
 /// Feeds the bytes in reads of the given sizes. Returns each message, and whether it is an event. The
@@ -139,11 +139,49 @@ fn a_buffer_that_grew_for_a_long_event_shrinks_again() {
     let event = long_data("650");
     let [Message::Event(range)] = &feed(&mut frame, &event)[..] else { panic!("no event") };
     assert!(frame.bytes(range) == event, "the event is not what was sent");
-    assert_eq!(frame.space().len(), READ);
-    // A buffer that grew a little is kept.
+    assert_eq!(frame.space().len(), if frame.read < READ { SMALL } else { READ });
+    for length in [3 * READ, 2 * READ, READ, READ / 2] {
+        feed(&mut frame, &[b"650 ", &vec![b'x'; length][..], b"\r\n"].concat());
+        assert!(frame.space().len() <= READ, "after {length} bytes");
+        feed(&mut frame, b"650 BW 1 2\r\n");
+        assert_eq!(frame.space().len(), SMALL, "after {length} bytes and a short event");
+    }
+}
+
+#[test]
+fn a_flood_is_read_in_large_parts_after_a_few_reads() {
     let mut frame = Frame::new(Limits::default());
-    feed(&mut frame, &[b"650 ", &[b'x'; 3 * READ][..], b"\r\n"].concat());
-    assert!(frame.space().len() > READ);
+    let event = b"650 BW 1 2\r\n";
+    let mut flood = event.iter().copied().cycle();
+    let mut sizes = Vec::new();
+    while sizes.len() < 20 {
+        let space = frame.space();
+        space.iter_mut().zip(&mut flood).for_each(|(to, byte)| *to = byte);
+        let size = space.len();
+        frame.fill(size);
+        sizes.push(size);
+        while frame.next().unwrap().is_some() {}
+    }
+    assert_eq!(sizes[0], SMALL);
+    assert!(sizes[3..].iter().all(|size| READ - size < event.len()), "{sizes:?}");
+}
+
+#[test]
+fn there_is_always_space_for_the_next_read() {
+    for length in (1..300).map(|n| n * 37) {
+        let mut frame = Frame::new(Limits::default());
+        let event = [b"650 ", &vec![b'x'; length][..], b"\r\n"].concat();
+        for _ in 0..5 {
+            for part in event.chunks(200) {
+                let space = frame.space();
+                assert!(space.len() >= SMALL / 4, "{} bytes at length {length}", space.len());
+                let size = part.len();
+                space[..size].copy_from_slice(part);
+                frame.fill(size);
+            }
+            assert!(frame.next().unwrap().is_some());
+        }
+    }
 }
 
 #[test]

@@ -138,18 +138,6 @@ fn close_and_drop_send_nothing_and_leave_no_thread() {
 }
 
 #[test]
-fn two_threads_serve_a_connection_under_their_documented_names() {
-    exclusive(|| {
-        let (tor, controller) = served();
-        crate::support::watchdog::eventually(LIMIT, "both threads have their names", || {
-            crate::support::leaks::threads("torcon-") == ["torcon-events", "torcon-reader"]
-        });
-        drop(controller);
-        tor.finish();
-    });
-}
-
-#[test]
 fn wait_closed_returns_at_the_end() {
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {

@@ -30,7 +30,7 @@ pub(crate) fn exclusive<F: FnOnce()>(body: F) {
         body();
         return;
     }
-    again::<F>("");
+    again::<F>("", "");
 }
 
 /// Runs `body` as [`exclusive`] does, beside a peer that stays in this process, so that the memory
@@ -41,25 +41,39 @@ pub(crate) fn exclusive_beside<T, F: FnOnce(&str)>(
     start: impl FnOnce() -> (T, String),
     body: F,
 ) -> Option<T> {
+    exclusive_after("", start, body)
+}
+
+/// Runs `body` as [`exclusive_beside`] does, in a process that a shell starts after the command
+/// `first`, such as `ulimit -n 1024`.
+#[track_caller]
+pub(crate) fn exclusive_after<T, F: FnOnce(&str)>(
+    first: &str,
+    start: impl FnOnce() -> (T, String),
+    body: F,
+) -> Option<T> {
     if is_exclusive() {
         body(&env::var(PEER).expect("the address of the peer is given"));
         return None;
     }
     let (peer, address) = start();
-    again::<F>(&address);
+    again::<F>(first, &address);
     Some(peer)
 }
 
 /// Starts the test program again for the test in which the closure `F` is.
 #[track_caller]
-fn again<F>(peer: &str) {
+fn again<F>(first: &str, peer: &str) {
     // "integration::some::test::{{closure}}", and the test is called "some::test".
     let name = type_name::<F>().trim_end_matches("::{{closure}}");
     let name = name.split_once("::").map_or(name, |(_program, test)| test);
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let output = tempfile::NamedTempFile::new().expect("a temporary file can be made");
     let writer: File = output.reopen().expect("the file can be opened again");
-    let mut child = Command::new(env::current_exe().expect("the test program has a path"))
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{first}\nexec \"$0\" \"$@\""))
+        .arg(env::current_exe().expect("the test program has a path"))
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(MARK, "1")
         .env(PEER, peer)

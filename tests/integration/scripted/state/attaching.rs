@@ -204,7 +204,7 @@ fn no_thread_is_left_after_the_last_attacher() {
         let there = |expected: &[&str]| {
             eventually(LIMIT, "the threads are these", || threads("torcon-") == expected);
         };
-        let always = ["torcon-events", "torcon-reader"];
+        let always = ["torcon-reader"];
         there(&always);
         let guards = [(); 3].map(|()| state.set_attacher(|_, _| Attach::Tor).unwrap());
         there(&[&["torcon-attach"; 3][..], &always, &["torcon-streams"]].concat());
