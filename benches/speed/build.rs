@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
 
+use crate::support::counts::Usage;
 use crate::support::report::{self, Goal};
 
 const MANIFEST: &str = "[package]\nname = \"program\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\
@@ -35,24 +36,18 @@ pub(crate) fn clean() {
     fs::write(root.join("Cargo.toml"), format!("{MANIFEST}{crate_root:?}\n")).unwrap();
     fs::write(root.join("src/main.rs"), PROGRAM).unwrap();
     fs::copy(format!("{crate_root}/Cargo.lock"), root.join("Cargo.lock")).unwrap();
-    let before = cpu_seconds();
+    let before = Usage::of(UsageWho::RUSAGE_CHILDREN);
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--quiet", "--target-dir", "target"])
         .current_dir(root)
         .status()
         .expect("cargo can be run");
     assert!(status.success(), "cargo build: {status}");
-    report::figure("s of CPU", cpu_seconds() - before, Goal::AtMost(75.0));
+    let after = Usage::of(UsageWho::RUSAGE_CHILDREN);
+    report::figure("s of CPU", after.cpu - before.cpu, Goal::AtMost(75.0));
     let program = fs::metadata(root.join("target/release/program")).unwrap();
     report::figure("MB stripped", program.len() as f64 / 1e6, Goal::AtMost(0.9));
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap();
     // The program itself is a package too.
     report::figure("crates", lock.matches("[[package]]").count() as f64 - 1.0, None);
-}
-
-/// Returns the processor time of all ended children.
-fn cpu_seconds() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
-    let (user, system) = (usage.user_time(), usage.system_time());
-    [user, system].iter().map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6).sum()
 }

@@ -1,4 +1,4 @@
-//! What one call costs that is not time.
+//! Allocations, system calls and context switches of one call.
 
 use std::hint::black_box;
 

@@ -26,17 +26,19 @@
 //!
 //! # What is counted
 //!
-//! Counts do not depend on the load of the machine, so a row whose time is undecided has them:
+//! These depend little on the load of the machine, so a row whose time is undecided has them, each
+//! per operation:
 //!
+//! - *CPU*: processor time of the whole process, from `getrusage`.
 //! - *allocations*: calls of the allocator by every thread of the process, a reallocation counting
-//!   as one (`support/allocations.rs`). They are counted in a run of their own.
-//! - *context switches*: voluntary and involuntary ones of the process, from `getrusage`.
+//!   as one (`support/allocations.rs`). They are counted in an additional run.
+//! - *context switches*: voluntary and involuntary ones of the whole process, from `getrusage`.
 //! - *system calls*: lines of `strace -f`, if it is installed, with one and with two runs of the
 //!   work; the difference leaves out the start.
 //! - *memory*: resident and peak memory of the process, from `/proc/self/status`.
 //!
-//! The server is always another process, and every row has a process of its own. Instructions are
-//! not counted, since hardware counters are not available on every machine.
+//! Every row runs in a separate process, and its server in another one. Instructions are not
+//! counted, since hardware counters are not available on every machine.
 #![allow(
     clippy::as_conversions,
     clippy::expect_used,
@@ -68,10 +70,7 @@ use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
-
-use support::{replay, report};
+use support::{pinning, replay, report};
 
 /// A row of the table.
 struct Row {
@@ -160,7 +159,7 @@ fn run_all(names: &[&str]) -> ExitCode {
     report::print_summary(&lines)
 }
 
-/// Runs a row in a process of its own, and returns its figures.
+/// Runs a row in a separate process, and returns its figures.
 fn run_apart(row: &Row) -> Vec<String> {
     println!("\n{}", row.name);
     let mut child = Command::new(env::current_exe().expect("this program has a path"))
@@ -189,13 +188,7 @@ fn run_apart(row: &Row) -> Vec<String> {
 fn run_here(row: &'static Row) {
     report::begin(row.name);
     if row.one_core {
-        // Threads and the server inherit it.
-        let this = Pid::from_raw(0);
-        let allowed = sched_getaffinity(this).expect("the system has cores");
-        let first = (0..CpuSet::count()).find(|core| allowed.is_set(*core) == Ok(true));
-        let mut only = CpuSet::new();
-        only.set(first.expect("this thread has a core")).expect("is a core");
-        sched_setaffinity(this, &only).expect("the core is allowed");
+        pinning::to_one_core();
     }
     (row.run)();
 }

@@ -117,7 +117,7 @@ pub(crate) fn queued() {
     let controller = connect(&replay.unix);
     let mut raw = Raw::log_in(&replay.unix, &replay.cookie);
     let length = raw.ask(REQUEST).len();
-    Race::against("raw: write each, read what is there", || {
+    Race::against("raw: write each, read what has arrived", || {
         timed(COUNT, || {
             let mut read = 0;
             for request in 0..COUNT {

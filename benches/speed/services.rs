@@ -50,7 +50,7 @@ fn replay() -> Replay {
     Replay::start(&[Answer::new(REQUEST, REPLY)])
 }
 
-/// Each measurement has a connection of its own, with which tor removes the services again.
+/// Each measurement opens a connection; tor removes the services at its end.
 fn measure(address: &Address, cookie: &Path, goal: impl Into<Option<Goal>>, counted: bool) {
     let endpoint = address.to_string();
     let request = format!("{REQUEST}\r\n");

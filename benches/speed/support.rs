@@ -1,6 +1,7 @@
 pub(crate) mod allocations;
 pub(crate) mod counts;
 pub(crate) mod memory;
+pub(crate) mod pinning;
 pub(crate) mod race;
 pub(crate) mod raw;
 pub(crate) mod real_tor;

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::{self, Command, Stdio};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
 use super::race::Sample;
 use super::{allocations, replay, report};
@@ -12,24 +13,39 @@ use super::{allocations, replay, report};
 /// How often a process that strace counts performs the work.
 const UNDER_STRACE: &str = "TORCON_BENCH_UNDER_STRACE";
 
-/// Reports allocations, context switches and system calls per operation.
+/// Reports processor time, context switches, allocations and system calls per operation.
 pub(crate) fn count(work: &mut dyn FnMut() -> Sample) {
-    let mut done = 0;
-    let before = context_switches();
-    let allocations = allocations::count(|| done = work().done);
-    let switches = context_switches() - before;
-    let per_operation = |count: f64| count / done as f64;
+    let before = Usage::of(UsageWho::RUSAGE_SELF);
+    let done = work().done as f64;
+    let after = Usage::of(UsageWho::RUSAGE_SELF);
+    let per_operation = |count: f64| count / done;
+    report::figure("µs of CPU", per_operation((after.cpu - before.cpu) * 1e6), None);
+    report::figure("context switches", per_operation(after.switches - before.switches), None);
+    let allocations = allocations::count(|| {
+        work();
+    });
     report::figure("allocations", per_operation(allocations as f64), None);
-    report::figure("context switches", per_operation(switches as f64), None);
     if let (Some(once), Some(twice)) = (system_calls(1), system_calls(2)) {
         report::figure("system calls", per_operation(twice - once), None);
     }
 }
 
-/// Context switches of this process so far.
-fn context_switches() -> i64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the system counts");
-    usage.voluntary_context_switches() + usage.involuntary_context_switches()
+/// Resources that processes have used so far.
+pub(crate) struct Usage {
+    /// Processor time in seconds.
+    pub(crate) cpu: f64,
+    /// Voluntary and involuntary context switches.
+    pub(crate) switches: f64,
+}
+
+impl Usage {
+    pub(crate) fn of(who: UsageWho) -> Self {
+        let usage = getrusage(who).expect("the system counts");
+        let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+        let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
+        let cpu = seconds(usage.user_time()) + seconds(usage.system_time());
+        Self { cpu, switches: switches as f64 }
+    }
 }
 
 /// Returns how many system calls a process makes that performs the work `times` times; `None` without

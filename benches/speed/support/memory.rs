@@ -1,4 +1,4 @@
-//! What Linux says about this process.
+//! Memory, threads and descriptors of this process, as Linux reports them.
 
 use std::fs;
 

@@ -59,7 +59,7 @@ impl<'a> Race<'a> {
         self
     }
 
-    /// Counts allocations, context switches and system calls of the last entrant too.
+    /// Counts what the last entrant costs besides time.
     pub(crate) fn counted(mut self) -> Self {
         self.counted = true;
         self

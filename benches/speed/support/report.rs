@@ -9,7 +9,7 @@ pub(crate) const FAILED: &str = "FAILED";
 /// The row that this process measures.
 static ROW: OnceLock<&str> = OnceLock::new();
 
-/// What a figure should be.
+/// The wanted value of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
     AtLeast(f64),
