@@ -25,8 +25,9 @@ pub(crate) fn text() {
     let server = Server::start();
     let controller = &server.controller;
     let mut raw = server.raw();
+    let before = memory::resident();
     let peak = memory::peak_of(|| read_lines(controller, "desc/all"));
-    report::figure("kB for 50 MB line by line", peak, None);
+    report::figure("kB for 50 MB line by line", peak - before, None);
     Race::against("raw: read", || times(|| server.drain(&mut raw)))
         .enter("get_info_incremental", || times(|| read_lines(controller, "ns/all")))
         .enter("relay_statuses, as bytes", || {

@@ -9,7 +9,7 @@
 //! - `cargo bench -- events connect/tcp` measures rows by name, or by the part before the slash.
 //! - `cargo bench -- --list` prints the names.
 //!
-//! `TORCON_BENCH_ROUNDS` sets the number of rounds, 9 by default; a busy machine needs more. With
+//! `TORCON_BENCH_ROUNDS` sets the number of rounds, 15 by default; a busy machine needs more. With
 //! one round the verdicts mean nothing, but a row that no longer works fails the bench.
 //!
 //! # Output
@@ -24,7 +24,7 @@
 //! The fields are the word `row`, the row, the figure with its unit, the value, the goal (`-` if the
 //! figure only explains another one), and `ok`, `MISSED`, `FAILED`, `skipped` or `-`.
 //!
-//! # What is counted
+//! # Counts
 //!
 //! These depend little on the load of the machine, so a row whose time is undecided has them, each
 //! per operation:
@@ -33,7 +33,7 @@
 //! - *allocations*: calls of the allocator by every thread of the process, a reallocation counting
 //!   as one (`support/allocations.rs`). They are counted in an additional run.
 //! - *context switches*: voluntary and involuntary ones of the whole process, from `getrusage`.
-//! - *system calls*: lines of `strace -f`, if it is installed, with one and with two runs of the
+//! - *system calls*: lines of `strace -f`, if it is installed, with one and with three runs of the
 //!   work; the difference leaves out the start.
 //! - *memory*: resident and peak memory of the process, from `/proc/self/status`.
 //!

@@ -22,7 +22,7 @@ const AFTER: u64 = 100_000;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Memory that the process may take for the events, in kB.
+/// Memory that the process may take in all, in kB.
 const MEMORY: Goal = Goal::AtMost(80e3);
 
 /// Numbers of events.

@@ -7,13 +7,12 @@ pub(crate) fn resident() -> f64 {
     status("VmRSS:")
 }
 
-/// Returns by how many kB the resident memory grows at most while `work` runs.
+/// Returns the largest resident memory while `work` runs, in kB.
 pub(crate) fn peak_of(work: impl FnOnce()) -> f64 {
     // Forgets the peak so far.
     fs::write("/proc/self/clear_refs", "5").ok();
-    let before = resident();
     work();
-    (status("VmHWM:") - before).max(0.0)
+    status("VmHWM:")
 }
 
 pub(crate) fn threads() -> f64 {

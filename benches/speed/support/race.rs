@@ -127,7 +127,7 @@ impl<'a> Race<'a> {
 }
 
 pub(crate) fn rounds() -> usize {
-    env::var("TORCON_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(9).max(1)
+    env::var("TORCON_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(15).max(1)
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
