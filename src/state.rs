@@ -313,7 +313,8 @@ impl State {
     pub fn snapshot(&self) -> Snapshot {
         let generation = self.shared.present();
         generation.refresh(Parts::ALL);
-        Snapshot::take(&generation.store, SystemTime::now())
+        let now = SystemTime::now();
+        generation.store.read(|tracker| Snapshot::of(tracker, now))
     }
 
     /// Returns the circuits, sorted by identifier.

@@ -8,7 +8,7 @@ macro_rules! identifiers {
         $(#[$attribute])*
         ///
         /// Numbers are ordered as numbers: a shorter identifier is less.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Clone, Copy, PartialEq, Eq)]
         pub struct $name {
             /// The text, read as a big-endian number. Invariant: zeros, then 1 to 16 ASCII letters or
             /// digits, so that the order of the numbers is that of the lengths and then of the texts.
@@ -32,6 +32,19 @@ macro_rules! identifiers {
                 let start = self.text.iter().position(|byte| *byte != 0).unwrap_or_default();
                 let text = self.text.get(start..).unwrap_or_default();
                 std::str::from_utf8(text).unwrap_or_default()
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            #[inline]
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                u128::from_be_bytes(self.text).cmp(&u128::from_be_bytes(other.text))
             }
         }
 

@@ -10,7 +10,7 @@ use super::country::CountryCache;
 use super::path::DocumentCache;
 use super::relays::RelaySource;
 use super::store::Store;
-use super::tracker::sorted;
+use super::tracker::Tracker;
 use super::{Circuit, MissingPart, Shared, State, Stream, missing};
 use crate::controller::{Controller, HookGuard};
 use crate::error::Result;
@@ -87,8 +87,9 @@ impl Owner {
 
     /// Returns the circuits, sorted by identifier.
     pub(super) fn circuits(&self) -> Vec<Circuit> {
-        let cells = self.generation.store.read(|tracker| tracker.each_circuit(Arc::clone));
-        sorted(cells).map(|cell| Circuit::new(self.clone(), cell)).collect()
+        let cells = |tracker: &Tracker| tracker.circuits().cloned().collect::<Vec<_>>();
+        let cells = self.generation.store.read(cells);
+        cells.into_iter().map(|cell| Circuit::new(self.clone(), cell)).collect()
     }
 
     /// Returns a circuit, if it has not ended.
@@ -99,7 +100,8 @@ impl Owner {
 
     /// Returns the streams that have not ended, sorted by identifier.
     pub(super) fn streams(&self) -> Vec<Stream> {
-        let cells = self.generation.store.read(|tracker| tracker.each_stream(Arc::clone));
-        sorted(cells).map(|cell| Stream::new(self.clone(), cell)).collect()
+        let cells = |tracker: &Tracker| tracker.streams().cloned().collect::<Vec<_>>();
+        let cells = self.generation.store.read(cells);
+        cells.into_iter().map(|cell| Stream::new(self.clone(), cell)).collect()
     }
 }

@@ -41,19 +41,18 @@ impl Layout {
     /// Returns the keywords of these fields.
     #[inline]
     pub(super) fn keys_of(&self, fields: Fields<'_>) -> Keys {
-        let line = fields.rest();
-        if memchr::memchr(b'"', line).is_some() {
-            let keys = fields.map(|field| self.key(|key| key == field.key));
-            return keys.fold(Keys::default(), Keys::or);
-        }
         // Without quotes, every blank separates fields.
-        let mut keys = Keys::default();
-        let mut start = 0;
-        for end in memchr::memchr_iter(b' ', line).chain([line.len()]) {
+        let line = fields.rest();
+        let (mut keys, mut start) = (Keys::default(), 0);
+        for end in memchr::memchr2_iter(b' ', b'"', line).chain([line.len()]) {
+            if line.get(end) == Some(&b'"') {
+                let keys = fields.map(|field| self.key(|key| key == field.key));
+                return keys.fold(Keys::default(), Keys::or);
+            }
             let word = line.get(start..end).unwrap_or_default();
+            let is_it = |key: &[u8]| word.get(key.len()) == Some(&b'=') && word.starts_with(key);
+            keys = keys.or(self.key(is_it));
             start = end + 1;
-            keys = keys
-                .or(self.key(|key| word.get(key.len()) == Some(&b'=') && word.starts_with(key)));
         }
         keys
     }

@@ -5,9 +5,8 @@ use std::time::SystemTime;
 
 use super::circuit_info::CircuitInfo;
 use super::connections::OrConnection;
-use super::store::Store;
 use super::stream_info::StreamInfo;
-use super::tracker::{Answers, sorted};
+use super::tracker::{Answers, Tracker};
 use crate::error::ProtocolError;
 use crate::event::{Bootstrap, CircEvent, OrConnEvent, StreamEvent};
 use crate::info::{AddressMapping, EntryGuard};
@@ -130,25 +129,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Copies everything. Sorts without the lock of the store, since the reader thread waits for it.
-    pub(super) fn take(store: &Store, now: SystemTime) -> Self {
-        let (circuits, streams, rest) = store.read(|tracker| {
-            let circuits = tracker.each_circuit(|cell| cell.info());
-            let streams = tracker.each_stream(|cell| cell.info());
-            let rest = Self {
-                circuits: Vec::new(),
-                streams: Vec::new(),
-                guards: tracker.guards().to_vec(),
-                address_map: tracker.address_map(now),
-                connections: tracker.connections().to_vec(),
-                bootstrap: tracker.bootstrap().cloned(),
-                liveness: tracker.liveness().cloned(),
-                number: tracker.number(),
-            };
-            (circuits, streams, rest)
-        });
-        let (circuits, streams) = (sorted(circuits).collect(), sorted(streams).collect());
-        Self { circuits, streams, ..rest }
+    /// Copies everything.
+    pub(super) fn of(tracker: &Tracker, now: SystemTime) -> Self {
+        Self {
+            circuits: tracker.circuits().map(|cell| cell.info()).collect(),
+            streams: tracker.streams().map(|cell| cell.info()).collect(),
+            guards: tracker.guards().to_vec(),
+            address_map: tracker.address_map(now),
+            connections: tracker.connections().to_vec(),
+            bootstrap: tracker.bootstrap().cloned(),
+            liveness: tracker.liveness().cloned(),
+            number: tracker.number(),
+        }
     }
 
     /// Returns the number of events of the connection before this snapshot. A later snapshot of the

@@ -9,8 +9,7 @@
 mod handover;
 mod staleness;
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -45,13 +44,12 @@ pub(super) struct Answers {
 /// `EXTENDCIRCUIT`, which names the circuit. Far fewer end between the reply and its reader.
 const ENDED_KEPT: usize = 2048;
 
-/// The capacity up to which a map does not shrink.
-const LEAST_CAPACITY: usize = 1024;
-
 /// The contents of a state, by its snapshot and the events after it.
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
-    circuits: HashMap<CircuitId, Arc<CircuitCell>>,
+    /// Ordered: tor numbers its circuits, and mostly reports on recent ones, which are close to each
+    /// other in memory then. No choice of identifiers makes a search slow.
+    circuits: BTreeMap<CircuitId, Arc<CircuitCell>>,
     /// The last circuits that ended while a thread was waiting for the reply to `EXTENDCIRCUIT`.
     ended: VecDeque<Arc<CircuitCell>>,
     /// The highest circuit that was removed from `ended` for lack of room.
@@ -59,7 +57,7 @@ pub(crate) struct Tracker {
     /// The number of threads that wait for the reply to `EXTENDCIRCUIT`.
     beginning: usize,
     /// Includes streams that have failed and are not closed yet.
-    streams: HashMap<StreamId, Arc<StreamCell>>,
+    streams: BTreeMap<StreamId, Arc<StreamCell>>,
     connections: Connections,
     guards: Guards,
     addresses: Addresses,
@@ -217,7 +215,7 @@ impl Tracker {
             }
         }
         if is_over {
-            let ended = remove(&mut self.circuits, &line.id);
+            let ended = self.circuits.remove(&line.id);
             ended.filter(|_| self.beginning > 0).into_iter().for_each(|cell| self.keep(cell));
         }
     }
@@ -285,7 +283,7 @@ impl Tracker {
             report_stream(cell, line, status, is_new, before, changes);
         }
         if is_closed {
-            remove(&mut self.streams, &line.id);
+            self.streams.remove(&line.id);
         }
     }
 
@@ -355,7 +353,7 @@ impl Tracker {
         found.cloned().or_else(|| is_left_out().then(|| ended_cell(id)).flatten())
     }
 
-    /// Returns the circuits that have not ended, in no order.
+    /// Returns the circuits that have not ended, sorted by identifier.
     pub(crate) fn circuits(&self) -> impl Iterator<Item = &Arc<CircuitCell>> {
         self.circuits.values()
     }
@@ -365,24 +363,9 @@ impl Tracker {
         self.streams.get(id)
     }
 
-    /// Returns the streams that have not ended, in no order.
+    /// Returns the streams that have not ended, sorted by identifier.
     pub(crate) fn streams(&self) -> impl Iterator<Item = &Arc<StreamCell>> {
         self.streams.values().filter(|cell| is_open(cell))
-    }
-
-    /// Returns what `get` returns for the circuits that have not ended, in no order. The identifiers
-    /// are those of the map, which need no access to the circuits.
-    pub(super) fn each_circuit<T>(
-        &self,
-        get: impl Fn(&Arc<CircuitCell>) -> T,
-    ) -> Vec<(CircuitId, T)> {
-        self.circuits.iter().map(|(id, cell)| (*id, get(cell))).collect()
-    }
-
-    /// As [`each_circuit`](Self::each_circuit), for the streams that have not ended.
-    pub(super) fn each_stream<T>(&self, get: impl Fn(&Arc<StreamCell>) -> T) -> Vec<(StreamId, T)> {
-        let open = self.streams.iter().filter(|(_, cell)| is_open(cell));
-        open.map(|(id, cell)| (*id, get(cell))).collect()
     }
 
     pub(super) fn connections(&self) -> &[OrConnection] {
@@ -418,21 +401,6 @@ impl Tracker {
 
 fn is_open(cell: &StreamCell) -> bool {
     !cell.read(StreamInfo::is_over)
-}
-
-/// Sorts by identifier, without access to what the identifiers belong to.
-pub(super) fn sorted<Id: Ord + Copy, T>(mut pairs: Vec<(Id, T)>) -> impl Iterator<Item = T> {
-    pairs.sort_unstable_by_key(|(id, _)| *id);
-    pairs.into_iter().map(|(_, it)| it)
-}
-
-/// Removes an entry, and frees memory if the map has become far too large.
-fn remove<Id: Eq + Hash, T>(map: &mut HashMap<Id, T>, id: &Id) -> Option<T> {
-    let removed = map.remove(id);
-    if map.capacity() > LEAST_CAPACITY && map.len() < map.capacity() / 8 {
-        map.shrink_to(map.len() * 2);
-    }
-    removed
 }
 
 fn circuit_change(cell: &Arc<CircuitCell>, change: CircuitChange) -> Change {

@@ -1,6 +1,5 @@
 //! The changes for listeners at the end of a connection of a supervised state, and at the next one.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Tracker;
@@ -14,15 +13,11 @@ impl Tracker {
     pub(in crate::state) fn lose(&mut self, changes: &mut Vec<Change>) -> Self {
         let rest = Self { beginning: self.beginning, number: self.number, ..Self::default() };
         let mut lost = std::mem::replace(self, rest);
-        let mut streams: Vec<_> = lost.streams.values().cloned().collect();
-        streams.sort_unstable_by_key(|cell| cell.id());
-        for cell in streams {
+        for cell in lost.streams.values().cloned() {
             cell.set_lost();
             changes.push(Change::Stream { info: cell.info(), cell, change: StreamChange::Lost });
         }
-        let mut circuits: Vec<_> = lost.circuits.values().cloned().collect();
-        circuits.sort_unstable_by_key(|cell| cell.id());
-        for cell in circuits {
+        for cell in lost.circuits.values().cloned() {
             cell.set_lost();
             changes.push(Change::Circuit { info: cell.info(), cell, change: CircuitChange::Lost });
         }
@@ -34,16 +29,12 @@ impl Tracker {
 
     /// Returns the first changes for a new listener: the circuits that exist, by identifier.
     pub(in crate::state) fn existing_circuits(&self) -> Vec<Change> {
-        let mut circuits: Vec<_> = self.circuits().map(Arc::clone).collect();
-        circuits.sort_unstable_by_key(|cell| cell.id());
-        circuits.into_iter().map(existing_circuit).collect()
+        self.circuits().cloned().map(existing_circuit).collect()
     }
 
     /// Returns the first changes for a new listener: the streams that exist, by identifier.
     pub(in crate::state) fn existing_streams(&self) -> Vec<Change> {
-        let mut streams: Vec<_> = self.streams().map(Arc::clone).collect();
-        streams.sort_unstable_by_key(|cell| cell.id());
-        streams.into_iter().map(existing_stream).collect()
+        self.streams().cloned().map(existing_stream).collect()
     }
 
     /// Returns the first changes for a new listener: the mappings that are active at a time.
