@@ -410,8 +410,8 @@ impl Command for AddOnion {
             match text.split_once('=') {
                 _ if line.data().is_some() => return Err(malformed("single lines").into()),
                 Some(("ServiceID", id)) => {
-                    let id: Option<OnionAddress> = id.parse().ok();
-                    address = Some(id.ok_or_else(|| malformed("the address of a service"))?);
+                    let id = OnionAddress::of_running(id);
+                    address = Some(id.map_err(|_| malformed("the address of a service"))?);
                 }
                 Some(("PrivateKey", blob)) => {
                     let made = OnionKey::from_blob(blob);

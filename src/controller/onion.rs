@@ -339,7 +339,7 @@ impl Controller {
             let reading = format!("the reply to GETINFO {key}");
             let malformed =
                 |_| ProtocolError::new(&reading, "the address of a service", id.as_bytes());
-            id.parse().map_err(malformed)
+            OnionAddress::of_running(id).map_err(malformed)
         };
         let ids = text.lines().filter(|id| !id.is_empty());
         Ok(ids.map(read).collect::<Result<_, _>>()?)

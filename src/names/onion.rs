@@ -81,6 +81,7 @@ const LENGTH_2: usize = 16;
 pub struct OnionAddress {
     /// Invariant: lower-case base32 of `key`, its checksum and the version.
     text: [u8; LENGTH],
+    /// A point of the group of the base point, checked here or derived from a secret by tor.
     key: [u8; 32],
 }
 
@@ -100,17 +101,29 @@ impl OnionAddress {
     /// assert_eq!(OnionAddress::from_public_key(address.public_key()), Ok(address));
     /// ```
     pub fn from_public_key(key: [u8; 32]) -> Result<Self, InvalidName> {
-        // tor refuses a key that is not a point of the curve, or not in the group of the base
-        // point.
-        match CompressedEdwardsY(key).decompress() {
-            Some(point) if point.is_torsion_free() && !point.is_small_order() => {
-                Ok(Self::of_valid_key(key))
-            }
+        Self::of_key(key).check_key()
+    }
+
+    /// Parses the address of an onion service that tor runs, as tor reports it.
+    ///
+    /// The form and the checksum are checked, but not that the key is valid, which takes 350,000
+    /// instructions: tor has derived the key from the secret of the service. Other addresses that
+    /// tor reports may be invalid: it does not check those in the files of `ClientOnionAuthDir`.
+    pub(crate) fn of_running(text: &str) -> Result<Self, InvalidName> {
+        Self::read(text)
+    }
+
+    /// Refuses a key that tor refuses: one that is not a point of the curve, or not in the group of
+    /// the base point.
+    fn check_key(self) -> Result<Self, InvalidName> {
+        match CompressedEdwardsY(self.key).decompress() {
+            Some(point) if point.is_torsion_free() && !point.is_small_order() => Ok(self),
             _ => Err(InvalidName::new("onion address", "contains no valid public key")),
         }
     }
 
-    fn of_valid_key(key: [u8; 32]) -> Self {
+    /// Returns the address of a key, which is not checked.
+    fn of_key(key: [u8; 32]) -> Self {
         let mut bytes = [0; 35];
         let parts = key.into_iter().chain(checksum(&key)).chain([VERSION]);
         bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
@@ -163,6 +176,13 @@ impl FromStr for OnionAddress {
 
     /// Reads the address with or without `.onion`, in any case.
     fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Self::read(text)?.check_key()
+    }
+}
+
+impl OnionAddress {
+    /// Parses the text, and checks everything but the point.
+    fn read(text: &str) -> Result<Self, InvalidName> {
         let refuse = |problem| Err(InvalidName::new("onion address", problem));
         let dot = text.len().saturating_sub(".onion".len());
         let name = match text.split_at_checked(dot) {
@@ -176,14 +196,15 @@ impl FromStr for OnionAddress {
         if name.len() == LENGTH_2 {
             return refuse("is of version 2, which tor no longer supports");
         }
-        let mut bytes = [0; 35];
-        let upper = name.to_ascii_uppercase();
-        if name.len() != LENGTH
-            || BASE32_NOPAD.decode_mut(upper.as_bytes(), &mut bytes) != Ok(bytes.len())
-        {
+        let Ok(mut text) = <[u8; LENGTH]>::try_from(name.as_bytes()) else {
             return refuse("must have 56 characters before .onion");
-        }
-        let Some((key, [sum @ .., version])) = bytes.split_first_chunk::<32>() else {
+        };
+        let mut bytes = [0; 35];
+        text.make_ascii_uppercase();
+        let is_read = BASE32_NOPAD.decode_mut(&text, &mut bytes) == Ok(bytes.len());
+        text.make_ascii_lowercase();
+        let Some((key, [sum @ .., version])) = bytes.split_first_chunk::<32>().filter(|_| is_read)
+        else {
             return refuse("must have 56 characters before .onion");
         };
         if *version != VERSION {
@@ -192,7 +213,7 @@ impl FromStr for OnionAddress {
         if *sum != checksum(key) {
             return refuse("has a wrong checksum: a character is wrong");
         }
-        Self::from_public_key(*key)
+        Ok(Self { text, key: *key })
     }
 }
 

@@ -54,8 +54,9 @@ impl EphemeralService {
     }
 
     pub(super) fn is_in_tor(&self, controller: &Controller) -> Result<bool> {
-        let listed = if self.detached { controller.detached_onions() } else { controller.onions() };
-        Ok(listed?.contains(&self.address))
+        // The other addresses of the list are not parsed: every service has this query.
+        let key = if self.detached { "onions/detached" } else { "onions/current" };
+        Ok(controller.get_info_one(key)?.lines().any(|id| id == self.address.service_id()))
     }
 
     pub(super) fn add_again(&self, controller: &Controller) -> Result<()> {

@@ -4,6 +4,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use data_encoding::BASE32_NOPAD;
+use sha3::{Digest, Sha3_256};
+use torcon::Error;
 use torcon::names::{ClientAuthKey, OnionAddress, OnionKey};
 
 use crate::support::real_tor::RealTor;
@@ -96,6 +101,78 @@ fn tor_takes_our_keys_of_client_authorization_on_both_sides() {
     let shown = control.ask(&format!("ONION_CLIENT_AUTH_VIEW {id}"));
     let shown = shown[1].strip_prefix(&format!("250-CLIENT {id} ")).unwrap();
     assert_eq!(ClientAuthKey::from_blob(shown).unwrap().reveal_blob(), blob);
+}
+
+/// Addresses with a right checksum, whose keys are not in the group of the base point.
+fn addresses_with_invalid_keys() -> [String; 4] {
+    let point = CompressedEdwardsY(key(1).address().public_key()).decompress().unwrap();
+    let mut off_the_curve = [0; 32];
+    off_the_curve[0] = 2;
+    let keys = [
+        off_the_curve,
+        EIGHT_TORSION[0].compress().to_bytes(),
+        EIGHT_TORSION[1].compress().to_bytes(),
+        (point + EIGHT_TORSION[4]).compress().to_bytes(),
+    ];
+    keys.map(|key| {
+        let hash = Sha3_256::new().chain_update(b".onion checksum").chain_update(key);
+        let checksum = hash.chain_update([3]).finalize();
+        let bytes = [&key[..], &checksum[..2], &[3]].concat();
+        BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
+    })
+}
+
+#[test]
+fn an_address_with_an_invalid_key_is_refused_by_tor_and_by_torcon() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    private_directory(&path);
+    let client = ClientAuthKey::from_bytes([9; 32]).unwrap();
+    let invalid = addresses_with_invalid_keys();
+    for (number, address) in invalid.iter().enumerate() {
+        let line = format!("{address}:descriptor:x25519:{}", client.reveal_base32());
+        let file = path.join(format!("{number}.auth_private"));
+        fs::write(&file, line).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    }
+    let tor = RealTor::builder().line(format!("ClientOnionAuthDir {}", path.display())).start();
+    let mut raw = tor.raw();
+    let controller = torcon::connect(tor.endpoint()).unwrap();
+    // tor does not check the addresses in these files, so torcon must.
+    assert_eq!(raw.ask("ONION_CLIENT_AUTH_VIEW").len(), invalid.len() + 2);
+    assert!(
+        controller.onion_client_auths().unwrap_err().to_string().contains("a client and its key")
+    );
+    for address in &invalid {
+        for command in [
+            format!("DEL_ONION {address}"),
+            format!("HSFETCH {address}"),
+            format!("ONION_CLIENT_AUTH_ADD {address} {}", client.reveal_blob()),
+            format!("ONION_CLIENT_AUTH_REMOVE {address}"),
+            format!("ONION_CLIENT_AUTH_VIEW {address}"),
+        ] {
+            let reply = raw.ask(&command);
+            assert!(reply[0].starts_with("51"), "{command}: {reply:?}");
+        }
+        let expected = "contains no valid public key";
+        let blob = client.reveal_blob();
+        for refused in [
+            address.parse::<OnionAddress>().map(drop).map_err(Error::from),
+            controller.del_onion(address),
+            controller.add_onion_client_auth(address, &blob).map(drop),
+            controller.remove_onion_client_auth(address).map(drop),
+            controller.onion_client_auth(address).map(drop),
+            controller.hs_service_descriptor(address).map(drop),
+            ClientAuthKey::from_auth_private(&format!(
+                "{address}:descriptor:x25519:{}",
+                client.reveal_base32()
+            ))
+            .map(drop)
+            .map_err(Error::from),
+        ] {
+            assert!(refused.unwrap_err().to_string().contains(expected), "{address}");
+        }
+    }
 }
 
 #[test]

@@ -114,6 +114,24 @@ fn a_new_key_is_returned_and_a_given_one_is_kept() {
 }
 
 #[test]
+fn the_address_in_the_reply_is_compared_with_that_of_a_given_key() {
+    let add = AddOnion::new(ports()).key(key());
+    let reply = format!("250-ServiceID={SERVICE}\r\n250 OK\r\n");
+    assert_eq!(
+        error(&add, reply.as_bytes()).to_string(),
+        "cannot read the reply to ADD_ONION: expected the address that belongs to the key, got \"\""
+    );
+    let damaged = ID.replace("jg", "jh");
+    let reply = format!("250-ServiceID={damaged}\r\n250 OK\r\n");
+    for add in [add, AddOnion::new(ports()).discard_key()] {
+        assert_eq!(
+            error(&add, reply.as_bytes()).to_string(),
+            "cannot read the reply to ADD_ONION: expected the address of a service, got \"\""
+        );
+    }
+}
+
+#[test]
 fn clients_and_words_of_a_later_tor_are_read() {
     let reply = format!(
         "250-ServiceID={ID}\r\n250-Novelty=1\r\n250-ClientAuthV3={}\r\n250 OK\r\n",

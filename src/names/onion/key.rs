@@ -1,6 +1,7 @@
 //! The secret key of an onion service.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -23,8 +24,9 @@ const BLOB_TYPE: &str = "ED25519-V3:";
 /// The secret key of an onion service: an expanded ed25519 key of 64 bytes.
 ///
 /// Any holder of the key can run the service. It is made without tor, so that the address is
-/// known before tor has the service. `Debug` does not show it, and it is overwritten in memory when
-/// it is dropped. The methods whose names begin with `reveal` return it.
+/// known before tor has the service. `Debug` does not show it. Clones share it in memory, where it
+/// is overwritten when the last of them is dropped. The methods whose names begin with `reveal`
+/// return it.
 ///
 /// # Examples
 ///
@@ -38,9 +40,12 @@ const BLOB_TYPE: &str = "ED25519-V3:";
 /// # Ok::<(), torcon::names::InvalidName>(())
 /// ```
 #[derive(Clone)]
-pub struct OnionKey {
+pub struct OnionKey(Arc<Shared>);
+
+struct Shared {
     secret: Box<Zeroizing<[u8; 64]>>,
-    address: OnionAddress,
+    /// Derived from the secret when it is first needed: most of the cost of a key.
+    address: OnceLock<OnionAddress>,
 }
 
 impl OnionKey {
@@ -69,15 +74,20 @@ impl OnionKey {
         if let Some(last) = secret.get_mut(31) {
             *last = (*last & 0b0111_1111) | 0b0100_0000;
         }
-        // Such a scalar is never a multiple of the order: the public key is a valid one.
-        let address = OnionAddress::of_valid_key(public_key(&secret));
-        Self { secret, address }
+        // Such a scalar is never a multiple of the order.
+        Self::from_valid_secret(secret)
     }
 
     fn from_secret(secret: Box<Zeroizing<[u8; 64]>>) -> Result<Self, InvalidName> {
-        let address = OnionAddress::from_public_key(public_key(&secret))
-            .map_err(|_| refusal("must not be zero"))?;
-        Ok(Self { secret, address })
+        // A multiple of the order makes the neutral element, which tor refuses as a public key.
+        match *scalar(&secret) == Scalar::ZERO {
+            true => Err(refusal("must not be zero")),
+            false => Ok(Self::from_valid_secret(secret)),
+        }
+    }
+
+    fn from_valid_secret(secret: Box<Zeroizing<[u8; 64]>>) -> Self {
+        Self(Arc::new(Shared { secret, address: OnceLock::new() }))
     }
 
     /// Parses a key in the form of `ADD_ONION`: `ED25519-V3:` and 64 bytes in base64.
@@ -158,7 +168,9 @@ impl OnionKey {
     /// ```
     #[must_use]
     pub fn address(&self) -> OnionAddress {
-        self.address
+        // Every multiple of the base point but the neutral element is a valid key.
+        let derive = || OnionAddress::of_key(public_key(&self.0.secret));
+        *self.0.address.get_or_init(derive)
     }
 
     /// Returns the key in the form of `ADD_ONION`: `ED25519-V3:` and the secret in base64.
@@ -176,7 +188,7 @@ impl OnionKey {
         // In one allocation, so that none is left behind with a part of the secret.
         let mut blob = String::with_capacity(BLOB_TYPE.len() + BASE64.encode_len(64));
         blob.push_str(BLOB_TYPE);
-        BASE64.encode_append(&**self.secret, &mut blob);
+        BASE64.encode_append(&**self.0.secret, &mut blob);
         blob
     }
 
@@ -194,7 +206,7 @@ impl OnionKey {
     #[must_use]
     pub fn reveal_file_bytes(&self) -> [u8; 96] {
         let mut file = [0; 96];
-        let bytes = SECRET_HEADER.iter().chain(self.secret.iter());
+        let bytes = SECRET_HEADER.iter().chain(self.0.secret.iter());
         file.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
         file
     }
@@ -212,18 +224,21 @@ impl OnionKey {
     #[must_use]
     pub fn public_file_bytes(&self) -> [u8; 64] {
         let mut file = [0; 64];
-        let bytes = PUBLIC_HEADER.iter().copied().chain(self.address.public_key());
+        let bytes = PUBLIC_HEADER.iter().copied().chain(self.address().public_key());
         file.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
         file
     }
 }
 
-/// The first half of the secret is the scalar; the second is for signing only.
-fn public_key(secret: &[u8; 64]) -> [u8; 32] {
+/// Returns the scalar: the first half of the secret. The second half is for signing only.
+fn scalar(secret: &[u8; 64]) -> Zeroizing<Scalar> {
     let mut bytes = Zeroizing::new([0; 32]);
     bytes.iter_mut().zip(secret).for_each(|(place, byte)| *place = *byte);
-    let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(*bytes));
-    EdwardsPoint::mul_base(&scalar).compress().to_bytes()
+    Zeroizing::new(Scalar::from_bytes_mod_order(*bytes))
+}
+
+fn public_key(secret: &[u8; 64]) -> [u8; 32] {
+    EdwardsPoint::mul_base(&scalar(secret)).compress().to_bytes()
 }
 
 fn refusal(problem: &'static str) -> InvalidName {
@@ -233,5 +248,22 @@ fn refusal(problem: &'static str) -> InvalidName {
 impl fmt::Debug for OnionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OnionKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::OnionKey;
+
+    #[test]
+    fn the_address_of_a_key_is_derived_once_and_when_it_is_needed() {
+        let key = OnionKey::from_blob(&OnionKey::from_seed([7; 32]).reveal_blob()).unwrap();
+        assert_eq!(key.0.address.get(), None);
+        let clone = key.clone();
+        assert!(Arc::ptr_eq(&key.0, &clone.0), "the secret is copied");
+        let address = clone.address();
+        assert_eq!(key.0.address.get(), Some(&address));
     }
 }

@@ -1,3 +1,5 @@
+use curve25519_dalek::constants::{ED25519_BASEPOINT_COMPRESSED, EIGHT_TORSION};
+use curve25519_dalek::edwards::CompressedEdwardsY;
 use proptest::prelude::{ProptestConfig, any, proptest};
 
 use super::{ClientAuthKey, ClientAuthPublicKey, ClientName, OnionAddress, OnionKey};
@@ -127,13 +129,37 @@ fn a_key_that_is_no_point_of_the_group_has_no_address() {
     neutral[0] = 1;
     let mut off = [0; 32];
     off[0] = 2;
-    for key in [off, neutral, order_8.try_into().unwrap()] {
+    // A valid key, plus the point of order 2.
+    let mixed = CompressedEdwardsY(recorded(0).address().public_key()).decompress().unwrap();
+    let mixed = (mixed + EIGHT_TORSION[4]).compress().to_bytes();
+    for key in [off, neutral, order_8.try_into().unwrap(), mixed] {
         let error = OnionAddress::from_public_key(key).unwrap_err();
         assert_eq!(error.to_string(), "invalid onion address: contains no valid public key");
         // The same with a right checksum.
-        let text = OnionAddress::of_valid_key(key).to_string();
+        let address = OnionAddress::of_key(key);
+        let text = address.to_string();
         assert_eq!(text.parse::<OnionAddress>(), Err(error));
+        // Of the services of tor only the key is not checked.
+        assert_eq!(OnionAddress::of_running(address.service_id()), Ok(address));
+        for wrong in [text.replace("d.onion", "e.onion"), format!("7{}", text.split_at(1).1)] {
+            assert!(OnionAddress::of_running(&wrong).is_err(), "{wrong}");
+        }
     }
+}
+
+#[test]
+fn a_multiple_of_the_order_is_no_secret() {
+    // The order of the group, little-endian, and any second half.
+    let order = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+    let mut secret = data_encoding::HEXLOWER.decode(order.as_bytes()).unwrap();
+    secret.extend([7; 32]);
+    let blob = |secret: &[u8]| format!("ED25519-V3:{}", data_encoding::BASE64.encode(secret));
+    let error = OnionKey::from_blob(&blob(&secret)).unwrap_err();
+    assert_eq!(error.to_string(), "invalid onion key: must not be zero");
+    secret[0] += 1;
+    // The scalar is 1, and the public key is the base point.
+    let address = OnionKey::from_blob(&blob(&secret)).unwrap().address();
+    assert_eq!(address.public_key(), ED25519_BASEPOINT_COMPRESSED.to_bytes());
 }
 
 #[test]
