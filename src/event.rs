@@ -210,6 +210,15 @@ macro_rules! events {
                 })
             }
 
+            /// Takes the text that tor sent.
+            pub(crate) fn into_text(self) -> Option<EventText> {
+                match self {
+                    $( Self::$variant(event) => Some(event.into_text()), )*
+                    Self::Malformed { text, .. } => Some(text),
+                    Self::Lagged { .. } | Self::Reconnected { .. } => None,
+                }
+            }
+
             /// Returns the text that tor sent; `None` for [`Event::Lagged`] and
             /// [`Event::Reconnected`], which tor did not send.
             #[must_use]
@@ -367,6 +376,10 @@ impl OtherEvent {
     pub fn text(&self) -> &EventText {
         &self.text
     }
+
+    fn into_text(self) -> EventText {
+        self.text
+    }
 }
 
 /// Prints the text of the event.
@@ -387,6 +400,15 @@ impl Event {
             return Self::Malformed { text, reason };
         }
         Self::parse_kind(EventKind::from_bytes(text.keyword()), text)
+    }
+
+    /// Parses an event whose keyword is known to be that of `kind`.
+    #[inline]
+    pub(crate) fn of_kind(kind: EventKind, text: EventText) -> Self {
+        match text.is_stray() {
+            true => Self::parse(text),
+            false => Self::parse_kind(kind, text),
+        }
     }
 
     /// Returns whether this is a line without a status code, which may have been any event.

@@ -14,11 +14,14 @@
 
 mod backlog;
 mod cancel_token;
+mod chunk;
 mod connection;
 mod delegate_socket;
 mod dispatcher;
 mod endpoint;
 mod environment;
+mod event_reader;
+mod event_run;
 mod event_thread;
 mod given_stream;
 mod handshake;
@@ -47,14 +50,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Loss, Received, backlog, deadline_after};
+pub(crate) use self::backlog::{
+    Backlog, BacklogSender, Item, Loss, Received, backlog, deadline_after,
+};
 pub use self::cancel_token::CancelGuard;
 pub use self::cancel_token::CancelToken;
+pub(crate) use self::chunk::{Events, SequencedEvent};
 use self::connection::Connection;
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};
 pub use self::endpoint::Endpoint;
 pub(crate) use self::environment::{Lookup, env_value};
+pub(crate) use self::event_run::EventBatch;
 pub(crate) use self::handshake::Handshake;
 pub(crate) use self::hook::{EventHook, RawEvent};
 pub(crate) use self::listener::{Listener, drop_quietly, panic_text};

@@ -8,4 +8,4 @@ mod listeners;
 pub(super) mod queue;
 pub(super) mod subscription;
 
-pub(super) use self::collect::{CollectedEvents, SequencedEvent};
+pub(super) use self::collect::CollectedEvents;

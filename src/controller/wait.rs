@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::Controller;
-use super::events::{CollectedEvents, SequencedEvent};
+use super::events::CollectedEvents;
 use crate::command::Command;
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
-use crate::link::{Received, deadline_after};
+use crate::link::{Received, SequencedEvent, deadline_after};
 
 /// The events of some kinds, from its creation until it is dropped.
 pub(in crate::controller) struct Waiter {
@@ -63,10 +63,11 @@ impl Waiter {
         test: &mut impl FnMut(u64, Event) -> Option<T>,
     ) -> Option<T> {
         match queued {
-            Received::Item(SequencedEvent { number, text }) => {
+            Received::Item(event) => {
+                let number = event.number;
                 self.next.set(number + 1);
                 // A line without a status code is of no kind.
-                if text.is_stray() { None } else { test(number, Event::parse(text)) }
+                if event.text.is_stray() { None } else { test(number, event.parse()) }
             }
             Received::Lost(count) => test(self.next.get(), Event::lagged(count)),
         }

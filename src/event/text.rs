@@ -60,13 +60,27 @@ impl EventText {
     /// line ends, or of a line without a status code. An event of one line is not copied.
     #[inline]
     pub(crate) fn from_wire(chunk: &Arc<[u8]>, range: Range<usize>) -> Self {
+        Self::from_wire_after(None, chunk, range)
+    }
+
+    /// Creates such a text from a former one, whose reference to the chunk it takes over.
+    #[inline]
+    pub(crate) fn from_wire_after(
+        former: Option<Self>,
+        chunk: &Arc<[u8]>,
+        range: Range<usize>,
+    ) -> Self {
         let wire = chunk.get(range.clone()).unwrap_or_default();
         let line = strip_line_end(wire);
         match StatusLine::parse(line).map(|status| status.separator) {
             Some(Separator::Last) => {
                 let end = range.start + line.len();
                 let range = (range.start + 4).min(end)..end;
-                Self { chunk: Arc::clone(chunk), range, is_secret: false, is_stray: false }
+                let chunk = match former {
+                    Some(former) if Arc::ptr_eq(&former.chunk, chunk) => former.chunk,
+                    _ => Arc::clone(chunk),
+                };
+                Self { chunk, range, is_secret: false, is_stray: false }
             }
             Some(Separator::More | Separator::Data) => Self::new(&join_lines(wire)),
             None => Self { is_stray: true, ..Self::new(line) },

@@ -115,6 +115,10 @@ macro_rules! typed_event {
             pub fn text(&self) -> &$crate::event::EventText {
                 &self.text
             }
+
+            pub(crate) fn into_text(self) -> $crate::event::EventText {
+                self.text
+            }
         }
 
         /// Prints the text of the event.

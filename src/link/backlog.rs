@@ -4,14 +4,12 @@
 //! loss is received like an item: before everything that was sent later, before the end, and without
 //! another item.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{
-    Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select, unbounded,
-};
-use parking_lot::Mutex;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
+use parking_lot::{Condvar, Mutex};
 
 /// The longest time that a sender waits for receivers that take nothing.
 const STALL_LIMIT: Duration = Duration::from_secs(1);
@@ -26,15 +24,41 @@ const WAKE_ROOM: usize = 64 << 10;
 /// The size of an entry that counts lost items, in bytes.
 const COUNT_SIZE: usize = 256;
 
+/// An empty queue keeps the space of so many entries.
+const KEPT_ENTRIES: usize = 1 << 10;
+
 /// Creates a queue for at most `limit` bytes, or for a single larger item.
 pub(crate) fn backlog<T, L: Loss>(limit: usize) -> (BacklogSender<T, L>, Backlog<T, L>) {
-    let (sender, receiver) = unbounded();
-    let (wake, room) = bounded(1);
-    let shared = Arc::new(Shared { size: AtomicUsize::new(0), wake_below: AtomicUsize::new(0) });
-    let backlog = Backlog { receiver, shared: Arc::clone(&shared), wake };
-    let sender =
-        BacklogSender { sender, shared, room, limit, count: None, stall_budget: STALL_LIMIT };
-    (sender, backlog)
+    let queue = Queue {
+        entries: VecDeque::new(),
+        size: 0,
+        parts: 0,
+        waiting_sender: None,
+        sender_gone: false,
+        receivers_gone: false,
+    };
+    let shared = Arc::new(Shared { queue: Mutex::new(queue), ready: Condvar::new() });
+    let backlog = Backlog { shared: Arc::clone(&shared) };
+    (BacklogSender { shared, limit, stall_budget: STALL_LIMIT }, backlog)
+}
+
+/// An item of a queue. Its size counts until the last of its parts is received.
+pub(crate) trait Item {
+    /// What a receiver takes: the whole item, or a part of it.
+    type Part;
+
+    /// Returns the number of parts, at least one.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// Takes the first part, unless it is the last one.
+    fn split(&mut self) -> Option<Self::Part> {
+        None
+    }
+
+    /// Returns the last part.
+    fn into_last(self) -> Self::Part;
 }
 
 /// A count of lost items.
@@ -65,30 +89,94 @@ enum Entry<T, L> {
         size: usize,
     },
     /// Grows until it is received or followed by an item.
-    Lost(Count<L>),
+    Lost(L),
 }
 
-/// A count of lost items; `None` after it was received.
-type Count<L> = Arc<Mutex<Option<L>>>;
+#[derive(Debug)]
+struct Shared<T, L> {
+    /// A leaf lock.
+    queue: Mutex<Queue<T, L>>,
+    /// Signaled when an entry is queued and at the end.
+    ready: Condvar,
+}
 
 #[derive(Debug)]
-struct Shared {
+struct Queue<T, L> {
+    entries: VecDeque<Entry<T, L>>,
     /// Bytes in the queue.
-    size: AtomicUsize,
-    /// The sender waits until the size is below this; 0 if it does not wait.
-    wake_below: AtomicUsize,
+    size: usize,
+    /// The parts of all items, and the counts of lost items.
+    parts: usize,
+    waiting_sender: Option<WaitingSender>,
+    sender_gone: bool,
+    receivers_gone: bool,
+}
+
+/// A sender that waits until the size is below this. It is woken by a message, or by the end of the
+/// channel if the receivers were dropped.
+#[derive(Debug)]
+struct WaitingSender {
+    wake_below: usize,
+    wake: Sender<()>,
+}
+
+impl<T, L> Queue<T, L> {
+    fn fits(&self, size: usize, limit: usize) -> bool {
+        let has_room = self.size == 0 || size <= limit.saturating_sub(self.size);
+        has_room && !self.receivers_gone
+    }
+
+    fn push(&mut self, entry: Entry<T, L>, size: usize, parts: usize) {
+        self.entries.push_back(entry);
+        self.size += size;
+        self.parts += parts;
+    }
+}
+
+impl<T, L: Loss> Queue<T, L> {
+    /// Counts lost items at the end of the queue.
+    fn lose(&mut self, loss: L) {
+        if let Some(Entry::Lost(count)) = self.entries.back_mut() {
+            count.add(loss);
+        } else if !self.receivers_gone {
+            self.push(Entry::Lost(loss), COUNT_SIZE, 1);
+        }
+    }
+}
+
+impl<T: Item, L> Queue<T, L> {
+    /// Takes the next part or count.
+    fn take(&mut self) -> Option<Received<T::Part, L>> {
+        let front = self.entries.front_mut()?;
+        self.parts -= 1;
+        if let Entry::Item { item, .. } = front {
+            if let Some(part) = item.split() {
+                return Some(Received::Item(part));
+            }
+        }
+        let (received, size) = match self.entries.pop_front()? {
+            Entry::Item { item, size } => (Received::Item(item.into_last()), size),
+            Entry::Lost(lost) => (Received::Lost(lost), COUNT_SIZE),
+        };
+        self.size -= size;
+        if self.entries.is_empty() && self.entries.capacity() > KEPT_ENTRIES {
+            self.entries = VecDeque::new();
+        }
+        if let Some(sender) = &self.waiting_sender {
+            if self.size < sender.wake_below {
+                // A full channel has a wake-up that the sender has not consumed yet.
+                let _ = sender.wake.try_send(());
+            }
+        }
+        Some(received)
+    }
 }
 
 /// The sending end, for one thread.
 #[derive(Debug)]
 pub(crate) struct BacklogSender<T, L = u64> {
-    sender: Sender<Entry<T, L>>,
-    shared: Arc<Shared>,
-    /// Signaled by receivers while the sender waits for room.
-    room: Receiver<()>,
+    shared: Arc<Shared<T, L>>,
     limit: usize,
-    /// The count at the end of the queue; `None` if the last entry is an item.
-    count: Option<Count<L>>,
     /// How long the sender may still wait for room. Sent items refill it.
     stall_budget: Duration,
 }
@@ -105,53 +193,15 @@ pub(crate) enum SendOutcome<T> {
     Closed(T),
 }
 
-impl<T, L: Loss> BacklogSender<T, L> {
+impl<T, L> BacklogSender<T, L> {
     /// Returns how many bytes fit. Only the sender can reduce that.
     pub(crate) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.shared.size.load(Ordering::SeqCst))
+        self.limit.saturating_sub(self.shared.queue.lock().size)
     }
 
     /// Returns whether an item of `size` bytes fits.
     pub(crate) fn fits(&self, size: usize) -> bool {
-        let used = self.shared.size.load(Ordering::SeqCst);
-        used == 0 || size <= self.limit.saturating_sub(used)
-    }
-
-    /// Queues an item of `size` bytes that counts as `loss` if it does not fit.
-    pub(crate) fn send(&mut self, item: T, size: usize, loss: L) -> SendOutcome<T> {
-        if !self.fits(size) {
-            self.lose(loss);
-            return SendOutcome::Dropped(item);
-        }
-        self.count = None;
-        let bytes = u64::try_from(size).unwrap_or(u64::MAX);
-        let refill = Duration::from_nanos(bytes.saturating_mul(NANOS_PER_BYTE));
-        self.stall_budget = STALL_LIMIT.min(self.stall_budget.saturating_add(refill));
-        match self.push(Entry::Item { item, size }, size) {
-            Ok(()) => SendOutcome::Queued,
-            Err(Entry::Item { item, .. }) => SendOutcome::Closed(item),
-            // `push` returns the entry that it got.
-            Err(Entry::Lost(_)) => SendOutcome::Queued,
-        }
-    }
-
-    /// Counts lost items at this position.
-    pub(crate) fn lose(&mut self, loss: L) {
-        if let Some(count) = &self.count {
-            if let Some(count) = &mut *count.lock() {
-                count.add(loss);
-                return;
-            }
-        }
-        let count = Arc::new(Mutex::new(Some(loss)));
-        self.count = Some(Arc::clone(&count));
-        // Fails only if the receivers were dropped.
-        let _ = self.push(Entry::Lost(count), COUNT_SIZE);
-    }
-
-    fn push(&self, entry: Entry<T, L>, size: usize) -> Result<(), Entry<T, L>> {
-        self.shared.size.fetch_add(size, Ordering::SeqCst);
-        self.sender.send(entry).map_err(|unsent| unsent.0)
+        self.shared.queue.lock().fits(size, self.limit)
     }
 
     /// Waits until an item of `size` bytes fits, while `may_wait` returns true. Returns whether it
@@ -177,66 +227,131 @@ impl<T, L: Loss> BacklogSender<T, L> {
         // More than this item needs, so that the threads do not alternate for each item.
         let room = size.max((self.limit / 4).min(WAKE_ROOM));
         let wake_below = self.limit.saturating_sub(room).saturating_add(1);
-        self.shared.wake_below.store(wake_below, Ordering::SeqCst);
-        // The size is read after `wake_below` is set, so that no wake-up is missed.
-        while self.shared.size.load(Ordering::SeqCst) >= wake_below && may_wait() {
+        let (wake, room) = bounded(1);
+        {
+            let mut queue = self.shared.queue.lock();
+            if queue.receivers_gone {
+                return false;
+            }
+            queue.waiting_sender = Some(WaitingSender { wake_below, wake });
+        }
+        while self.shared.queue.lock().size >= wake_below && may_wait() {
             select! {
-                recv(self.room) -> room => if room.is_err() { break },
+                recv(room) -> room => if room.is_err() { break },
                 recv(changed) -> _ => {}
                 default(deadline.saturating_duration_since(Instant::now())) => break,
             }
         }
-        self.shared.wake_below.store(0, Ordering::SeqCst);
+        self.shared.queue.lock().waiting_sender = None;
         self.stall_budget = self.stall_budget.saturating_sub(begun.elapsed());
         self.fits(size)
+    }
+}
+
+impl<T: Item, L: Loss> BacklogSender<T, L> {
+    /// Queues an item of `size` bytes that counts as `loss` if it does not fit.
+    pub(crate) fn send(&mut self, item: T, size: usize, loss: L) -> SendOutcome<T> {
+        let mut queue = self.shared.queue.lock();
+        if queue.receivers_gone {
+            return SendOutcome::Closed(item);
+        }
+        if !queue.fits(size, self.limit) {
+            drop(queue);
+            self.lose(loss);
+            return SendOutcome::Dropped(item);
+        }
+        let parts = item.parts();
+        queue.push(Entry::Item { item, size }, size, parts);
+        drop(queue);
+        let bytes = u64::try_from(size).unwrap_or(u64::MAX);
+        let refill = Duration::from_nanos(bytes.saturating_mul(NANOS_PER_BYTE));
+        self.stall_budget = STALL_LIMIT.min(self.stall_budget.saturating_add(refill));
+        match parts {
+            1 => drop(self.shared.ready.notify_one()),
+            _ => drop(self.shared.ready.notify_all()),
+        }
+        SendOutcome::Queued
+    }
+
+    /// Counts lost items at this position.
+    pub(crate) fn lose(&mut self, loss: L) {
+        self.shared.queue.lock().lose(loss);
+        self.shared.ready.notify_one();
+    }
+}
+
+impl<T, L> Drop for BacklogSender<T, L> {
+    fn drop(&mut self) {
+        self.shared.queue.lock().sender_gone = true;
+        self.shared.ready.notify_all();
     }
 }
 
 /// The receiving end.
 #[derive(Debug)]
 pub(crate) struct Backlog<T, L = u64> {
-    receiver: Receiver<Entry<T, L>>,
-    shared: Arc<Shared>,
-    /// Wakes a sender that waits for room, also by being dropped.
-    wake: Sender<()>,
+    shared: Arc<Shared<T, L>>,
 }
 
-impl<T, L: Loss> Backlog<T, L> {
+impl<T: Item, L: Loss> Backlog<T, L> {
     /// Waits for the next entry. `Err` means that the sender was dropped and the queue is empty.
-    pub(crate) fn recv(&self) -> Result<Received<T, L>, ()> {
-        self.receiver.recv().map(|entry| self.received(entry)).map_err(|_| ())
+    pub(crate) fn recv(&self) -> Result<Received<T::Part, L>, ()> {
+        self.next(None).map_err(|_| ())
     }
 
-    pub(crate) fn try_recv(&self) -> Result<Received<T, L>, TryRecvError> {
-        self.receiver.try_recv().map(|entry| self.received(entry))
+    pub(crate) fn try_recv(&self) -> Result<Received<T::Part, L>, TryRecvError> {
+        let mut queue = self.shared.queue.lock();
+        let received = queue.take();
+        received.ok_or(match queue.sender_gone {
+            true => TryRecvError::Disconnected,
+            false => TryRecvError::Empty,
+        })
     }
 
     pub(crate) fn recv_deadline(
         &self,
         deadline: Instant,
-    ) -> Result<Received<T, L>, RecvTimeoutError> {
-        self.receiver.recv_deadline(deadline).map(|entry| self.received(entry))
+    ) -> Result<Received<T::Part, L>, RecvTimeoutError> {
+        self.next(Some(deadline))
     }
 
-    /// Returns how many entries are in the queue.
-    pub(crate) fn len(&self) -> usize {
-        self.receiver.len()
-    }
-
-    fn received(&self, entry: Entry<T, L>) -> Received<T, L> {
-        let (received, size) = match entry {
-            Entry::Item { item, size } => (Received::Item(item), size),
-            Entry::Lost(count) => {
-                let lost = count.lock().take().unwrap_or_default();
-                (Received::Lost(lost), COUNT_SIZE)
+    fn next(&self, deadline: Option<Instant>) -> Result<Received<T::Part, L>, RecvTimeoutError> {
+        let mut queue = self.shared.queue.lock();
+        let mut is_late = false;
+        loop {
+            if let Some(received) = queue.take() {
+                return Ok(received);
             }
-        };
-        let before = self.shared.size.fetch_sub(size, Ordering::SeqCst);
-        if before.saturating_sub(size) < self.shared.wake_below.load(Ordering::SeqCst) {
-            // A full channel has a wake-up that the sender has not consumed yet.
-            let _ = self.wake.try_send(());
+            if queue.sender_gone {
+                return Err(RecvTimeoutError::Disconnected);
+            }
+            if is_late {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            match deadline {
+                None => self.shared.ready.wait(&mut queue),
+                Some(deadline) => {
+                    is_late = self.shared.ready.wait_until(&mut queue, deadline).timed_out();
+                }
+            }
         }
-        received
+    }
+
+    /// Returns how many parts and counts are in the queue.
+    pub(crate) fn len(&self) -> usize {
+        self.shared.queue.lock().parts
+    }
+}
+
+impl<T, L> Drop for Backlog<T, L> {
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue.lock();
+        queue.receivers_gone = true;
+        queue.size = 0;
+        let left = (std::mem::take(&mut queue.entries), queue.waiting_sender.take());
+        // Dropped without the lock.
+        drop(queue);
+        drop(left);
     }
 }
 

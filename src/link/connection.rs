@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
 use super::backlog::{Backlog, BacklogSender, Loss};
-use super::dispatcher::{Chunk, Dispatcher, LostEvents};
+use super::dispatcher::{Delivery, Dispatcher, LostEvents};
 use super::event_thread::EventThread;
 use super::hook::EventHooks;
 use super::router::{CancelOutcome, Router, SlotId, probe_key};
@@ -55,7 +55,7 @@ impl Connection {
     pub(super) fn new(
         stream: Stream,
         replies: BufferLimits,
-        events: Backlog<Chunk, LostEvents>,
+        events: Backlog<Delivery, LostEvents>,
     ) -> Self {
         let (wake_reader, wakeups) = bounded(1);
         Self {

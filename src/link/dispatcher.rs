@@ -10,29 +10,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::backlog::{Backlog, Loss, Received};
+use super::backlog::{Backlog, Item, Loss, Received};
+use super::chunk::Events;
 use super::listener::{Listener, drop_quietly, panic_text};
-use super::registry::{KindCache, ListenerId, Members, Registry};
+use super::registry::{ListenerId, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
 
-/// The whole events of one read.
+/// Events for the event thread, which takes them together.
 #[derive(Debug)]
-pub(super) struct Chunk {
-    pub(super) bytes: Arc<[u8]>,
-    /// The end of each event, which is also the start of the next.
-    pub(super) ends: Vec<usize>,
-}
+pub(super) struct Delivery(pub(super) Events);
 
-impl Chunk {
-    /// The memory of a chunk beside its bytes and ends: its entry in the queue, and the headers of two
-    /// allocations.
-    const OVERHEAD: usize = 160;
+impl Item for Delivery {
+    type Part = Events;
 
-    /// Returns the memory that a chunk takes.
-    pub(super) fn size(bytes: usize, events: usize) -> usize {
-        let ends = events.saturating_mul(size_of::<usize>());
-        bytes.saturating_add(ends).saturating_add(Self::OVERHEAD)
+    fn into_last(self) -> Events {
+        self.0
     }
 }
 
@@ -41,15 +34,8 @@ impl Chunk {
 pub(super) struct LostEvents(Vec<(EventKind, u64)>);
 
 impl LostEvents {
-    pub(super) fn count(&mut self, kind: &EventKind, count: u64) {
-        match self.0.iter_mut().find(|(known, _)| known == kind) {
-            Some((_, known)) => known.add(count),
-            None => self.0.push((kind.clone(), count)),
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(super) fn of_kind(kind: &EventKind, count: u64) -> Self {
+        Self(vec![(kind.clone(), count)])
     }
 
     fn of(&self, is_wanted: impl Fn(&EventKind) -> bool) -> u64 {
@@ -61,7 +47,10 @@ impl LostEvents {
 impl Loss for LostEvents {
     fn add(&mut self, other: Self) {
         for (kind, count) in other.0 {
-            self.count(&kind, count);
+            match self.0.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, known)) => known.add(count),
+                None => self.0.push((kind, count)),
+            }
         }
     }
 }
@@ -83,6 +72,44 @@ impl fmt::Debug for EventCallback {
             Self::Text(_) => "Text",
             Self::Lost(_) => "Lost",
         })
+    }
+}
+
+/// The event that is being delivered. The events of a chunk take turns with one reference to its
+/// bytes, since counting references would take longer than reading a short event.
+#[derive(Default)]
+struct CurrentEvent {
+    /// `None` while `event` has it.
+    text: Option<EventText>,
+    /// Parsed for the first listener that wants it typed.
+    event: Option<Event>,
+}
+
+impl CurrentEvent {
+    /// Goes on to the event in this range of bytes.
+    fn set(&mut self, bytes: &Arc<[u8]>, range: Range<usize>) {
+        let former = self.text.take().or_else(|| self.event.take()?.into_text());
+        self.text = Some(EventText::from_wire_after(former, bytes, range));
+    }
+
+    fn call(&mut self, kind: &EventKind, callback: &mut EventCallback) {
+        match callback {
+            EventCallback::Text(callback) => {
+                let of_event = || self.event.as_ref()?.text();
+                if let Some(text) = self.text.as_ref().or_else(of_event) {
+                    callback(text);
+                }
+            }
+            EventCallback::Typed(callback) => {
+                if let Some(text) = self.text.take() {
+                    self.event = Some(Event::of_kind(kind.clone(), text));
+                }
+                if let Some(event) = &self.event {
+                    callback(event);
+                }
+            }
+            EventCallback::Lost(_) => {}
+        }
     }
 }
 
@@ -159,7 +186,7 @@ impl Dispatcher {
     /// callbacks.
     pub(super) fn run(
         &self,
-        queue: &Backlog<Chunk, LostEvents>,
+        queue: &Backlog<Delivery, LostEvents>,
         reason: impl FnOnce() -> Disconnect,
     ) {
         while let Ok(queued) = queue.recv() {
@@ -167,7 +194,7 @@ impl Dispatcher {
                 continue;
             }
             match queued {
-                Received::Item(chunk) => self.deliver(&chunk),
+                Received::Item(events) => self.deliver(&events),
                 Received::Lost(lost) => self.report_loss(&lost),
             }
         }
@@ -175,30 +202,36 @@ impl Dispatcher {
         self.end(&reason).call(&reason);
     }
 
-    fn deliver(&self, chunk: &Chunk) {
-        let mut cache: KindCache<Option<Members<EventListener>>> = KindCache::default();
-        let mut start = 0;
-        for end in &chunk.ends {
-            let text = EventText::from_wire(&chunk.bytes, Range { start, end: *end });
-            start = *end;
-            if text.is_stray() {
-                self.report_stray_line(&text);
+    fn deliver(&self, events: &Events) {
+        let bytes = events.bytes();
+        let of_kind = |kind| (kind, self.listeners.members(kind));
+        let listeners: Vec<_> = events.kinds().iter().map(of_kind).collect();
+        let mut event = CurrentEvent::default();
+        for (kind, ranges) in events.groups() {
+            let Some((kind, listeners)) = listeners.get(usize::from(kind)) else { continue };
+            let ranges = ranges.take_while(|_| !self.is_discarding());
+            if kind.as_str().is_empty() {
+                ranges.for_each(|at| self.report_stray_line(&EventText::from_wire(bytes, at)));
                 continue;
             }
-            let found = cache.get(text.keyword(), |kind| self.listeners.members(kind));
-            let Some((_, Some(listeners))) = found else { continue };
-            let mut event = None;
-            for listener in &**listeners {
-                self.call(listener, |callback| match callback {
-                    EventCallback::Text(callback) => callback(&text),
-                    EventCallback::Typed(callback) => {
-                        callback(event.get_or_insert_with(|| Event::parse(text.clone())));
-                    }
-                    EventCallback::Lost(_) => {}
-                });
-                if self.is_discarding() {
-                    return;
+            match listeners.as_deref() {
+                // Takes the closure once for the whole group.
+                Some([listener]) => {
+                    let called = listener.call_each(ranges, |callback, range| {
+                        event.set(bytes, range);
+                        event.call(kind, callback);
+                    });
+                    self.remove_if_panicked(listener, called);
                 }
+                Some(listeners) => {
+                    for range in ranges {
+                        event.set(bytes, range);
+                        for listener in listeners {
+                            self.call(listener, |callback| event.call(kind, callback));
+                        }
+                    }
+                }
+                None => {}
             }
         }
     }
@@ -247,7 +280,11 @@ impl Dispatcher {
 
     /// Calls a listener unless it was removed. A listener that panics is removed.
     fn call(&self, listener: &Arc<EventListener>, call: impl FnOnce(&mut EventCallback)) {
-        if let Err(panic) = listener.call(call) {
+        self.remove_if_panicked(listener, listener.call(call));
+    }
+
+    fn remove_if_panicked(&self, listener: &EventListener, called: Result<(), String>) {
+        if let Err(panic) = called {
             self.listeners.remove(listener.id());
             log::error!("a listener panicked and was removed: {panic}");
         }

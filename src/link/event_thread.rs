@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::Connection;
 use super::backlog::Backlog;
-use super::dispatcher::{Chunk, LostEvents};
+use super::dispatcher::{Delivery, LostEvents};
 use super::thread::ConnectionThread;
 
 const NAME: &str = "torcon-events";
@@ -25,14 +25,14 @@ pub(super) struct EventThread {
 #[derive(Debug)]
 enum State {
     /// No listener was added yet. The reader sends to this queue.
-    Unneeded(Arc<Backlog<Chunk, LostEvents>>),
+    Unneeded(Arc<Backlog<Delivery, LostEvents>>),
     Started(Arc<ConnectionThread>),
     /// The reader thread ended before a listener was added.
     Ended,
 }
 
 impl EventThread {
-    pub(super) fn new(queue: Backlog<Chunk, LostEvents>) -> Self {
+    pub(super) fn new(queue: Backlog<Delivery, LostEvents>) -> Self {
         Self { state: Mutex::new(State::Unneeded(Arc::new(queue))) }
     }
 

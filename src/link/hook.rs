@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Connection;
 use super::backlog::{BacklogSender, Loss};
+use super::event_run::EventBatch;
 use super::registry::{ListenerId, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
@@ -12,16 +13,22 @@ use crate::event::{Event, EventKind, EventText};
 /// An observer of every event of its kinds, called on the reader thread in the order of the wire.
 ///
 /// Replies and all other events wait while it runs, so it must be quick, must not send commands, and
-/// must not block except in [`RawEvent::wait_for_room`]. No lock is held during the call. After its
-/// removal it may still get the remaining events of the current read.
+/// must not block except in [`RawEvent::wait_for_room`] and [`EventBatch::queue`]. No lock is held
+/// during the call. After its removal it may still get the remaining events of the current read.
 pub(crate) trait EventHook: Send + Sync {
     /// Called for each event, and for a line without a status code, which may have been one.
     fn event(&self, event: &RawEvent<'_>);
 
-    /// Returns whether other threads receive the events from this hook. Such hooks are called after
-    /// the others, so that a `State` or a `Config` has applied an event before a thread receives it.
+    /// Returns whether other threads receive the events from this hook. [`batch`](Self::batch) of
+    /// such a hook is called instead of [`event`](Self::event), after the other hooks, so that a
+    /// `State` or a `Config` has applied an event before a thread receives it.
     fn feeds_other_threads(&self) -> bool {
         false
+    }
+
+    /// Called for consecutive events of one read.
+    fn batch(&self, batch: &EventBatch<'_>) {
+        batch.events().for_each(|event| self.event(&event));
     }
 
     /// Called once when the connection ends, on the thread that ends it, or at once if the hook is
@@ -35,6 +42,8 @@ pub(crate) struct RawEvent<'a> {
     /// The connection of an event that is being read; `None` for a stored event.
     connection: Option<&'a Connection>,
     number: u64,
+    /// `None` for a stored event, whose kind was not looked up.
+    kind: Option<&'a EventKind>,
     wire: &'a [u8],
     text: OnceCell<EventText>,
     event: OnceCell<Event>,
@@ -42,12 +51,19 @@ pub(crate) struct RawEvent<'a> {
 
 impl<'a> RawEvent<'a> {
     pub(crate) fn new(number: u64, wire: &'a [u8]) -> Self {
-        Self { connection: None, number, wire, text: OnceCell::new(), event: OnceCell::new() }
+        let (text, event) = (OnceCell::new(), OnceCell::new());
+        Self { connection: None, number, kind: None, wire, text, event }
     }
 
     /// Creates the event that the reader thread has just read.
-    pub(super) fn read(number: u64, wire: &'a [u8], connection: &'a Connection) -> Self {
-        Self { connection: Some(connection), ..Self::new(number, wire) }
+    #[inline]
+    pub(super) fn read(
+        number: u64,
+        kind: &'a EventKind,
+        wire: &'a [u8],
+        connection: &'a Connection,
+    ) -> Self {
+        Self { connection: Some(connection), kind: Some(kind), ..Self::new(number, wire) }
     }
 
     /// Blocks the reader thread until `queue` has room for `size` bytes, for a bounded time and only
@@ -85,7 +101,10 @@ impl<'a> RawEvent<'a> {
 
     /// Returns the typed event.
     pub(crate) fn event(&self) -> &Event {
-        self.event.get_or_init(|| Event::parse(self.text().clone()))
+        self.event.get_or_init(|| match self.kind {
+            Some(kind) => Event::of_kind(kind.clone(), self.text().clone()),
+            None => Event::parse(self.text().clone()),
+        })
     }
 }
 
@@ -111,11 +130,4 @@ impl EventHooks {
             hook.ended(reason);
         }
     }
-}
-
-/// Returns the keyword of an event, the word behind the status code.
-pub(super) fn keyword(wire: &[u8]) -> &[u8] {
-    let text = wire.get(4..).unwrap_or_default();
-    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-    text.get(..end).unwrap_or_default()
 }

@@ -1,8 +1,10 @@
 //! A closure that one thread calls and any thread removes.
 
 use std::borrow::Cow;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -13,22 +15,25 @@ use crate::names::printable;
 #[derive(Debug)]
 pub(crate) struct Listener<C> {
     id: ListenerId,
+    /// Read before each call.
+    is_removed: AtomicBool,
     /// A leaf lock.
     state: Mutex<ListenerState<C>>,
 }
 
-/// The state of a listener, with its closure while no call is running.
+/// The state of a listener, with its closure unless it is running.
 #[derive(Debug)]
 enum ListenerState<C> {
     Idle(C),
-    /// The calling thread has the closure.
+    /// The calling thread has the closure, for one call or for several in a row.
     Running,
     Removed,
 }
 
 impl<C> Listener<C> {
     pub(crate) fn new(callback: C) -> Arc<Self> {
-        Arc::new(Self { id: ListenerId::next(), state: Mutex::new(ListenerState::Idle(callback)) })
+        let state = Mutex::new(ListenerState::Idle(callback));
+        Arc::new(Self { id: ListenerId::next(), is_removed: AtomicBool::new(false), state })
     }
 
     pub(crate) fn id(&self) -> ListenerId {
@@ -38,8 +43,27 @@ impl<C> Listener<C> {
     /// Calls the closure, unless the listener was removed. A closure that panics is dropped, and the
     /// message of the panic is the error.
     pub(crate) fn call(&self, call: impl FnOnce(&mut C)) -> Result<(), String> {
+        self.call_each(iter::once(call), |callback, call| call(callback))
+    }
+
+    /// Calls the closure for each value, until the listener is removed. Nothing but the closure may
+    /// block meanwhile, since a removed one is dropped at the end of its call.
+    pub(crate) fn call_each<V>(
+        &self,
+        values: impl Iterator<Item = V>,
+        mut call: impl FnMut(&mut C, V),
+    ) -> Result<(), String> {
         let Some(mut callback) = self.take() else { return Ok(()) };
-        match catch_unwind(AssertUnwindSafe(|| call(&mut callback))) {
+        let calls = || {
+            for value in values {
+                // A call begins here: what a removal stored before it returned is read.
+                if self.is_removed.load(Ordering::Acquire) {
+                    break;
+                }
+                call(&mut callback, value);
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(calls)) {
             Ok(()) => {
                 if let Some(removed) = self.put_back(callback) {
                     drop_quietly(removed);
@@ -59,6 +83,7 @@ impl<C> Listener<C> {
     /// Prevents further calls, and returns the closure. If it is running, the calling thread drops it
     /// after the call.
     pub(crate) fn remove(&self) -> Option<C> {
+        self.is_removed.store(true, Ordering::Release);
         let state = std::mem::replace(&mut *self.state.lock(), ListenerState::Removed);
         match state {
             ListenerState::Idle(callback) => Some(callback),
@@ -66,8 +91,7 @@ impl<C> Listener<C> {
         }
     }
 
-    /// Takes the closure out for one call. The lock orders this with removal, so no call begins after
-    /// a removal returned.
+    /// Takes the closure out, unless the listener was removed.
     fn take(&self) -> Option<C> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, ListenerState::Running) {
@@ -79,7 +103,7 @@ impl<C> Listener<C> {
         }
     }
 
-    /// Puts the closure back after a call. Returns it if the listener was removed meanwhile.
+    /// Puts the closure back after its calls. Returns it if the listener was removed meanwhile.
     fn put_back(&self, callback: C) -> Option<C> {
         let mut state = self.state.lock();
         match *state {

@@ -173,49 +173,74 @@ impl<T: ?Sized> Default for Group<T> {
     }
 }
 
-/// A cache of values by kind of event, for the events of one read. Most events of a flood are of one
-/// or two kinds, so a short list suffices.
+/// The kinds of the events of one read, with a value for each. Most events of a flood are of one or two
+/// kinds, so a short list suffices.
 #[derive(Debug)]
-pub(super) struct KindCache<V> {
-    entries: Vec<(EventKind, V)>,
-    /// The index of the entry that was found last.
+pub(super) struct KindTable<V> {
+    kinds: Vec<EventKind>,
+    values: Vec<V>,
+    /// The index that was found last.
     last: usize,
 }
 
-/// The maximum number of entries, since a peer can invent any number of kinds.
-const MAX_ENTRIES: usize = 32;
-
-impl<V> Default for KindCache<V> {
+impl<V> Default for KindTable<V> {
     fn default() -> Self {
-        Self { entries: Vec::new(), last: 0 }
+        Self { kinds: Vec::new(), values: Vec::new(), last: 0 }
     }
 }
 
-impl<V> KindCache<V> {
-    /// Returns the entry for the kind with this keyword. `make` creates a missing value.
+impl<V> KindTable<V> {
+    /// Returns the index of the kind of an event, if it is in the table.
     #[inline]
-    pub(super) fn get(
-        &mut self,
-        keyword: &[u8],
-        make: impl FnOnce(&EventKind) -> V,
-    ) -> Option<&(EventKind, V)> {
-        let has_keyword = |entry: &(EventKind, V)| entry.0.as_str().as_bytes() == keyword;
-        if !self.entries.get(self.last).is_some_and(has_keyword) {
-            self.last = self.entries.iter().position(has_keyword).unwrap_or_else(|| {
-                if self.entries.len() >= MAX_ENTRIES {
-                    self.entries.clear();
-                }
-                let kind = EventKind::from_bytes(keyword);
-                let value = make(&kind);
-                self.entries.push((kind, value));
-                self.entries.len() - 1
-            });
+    pub(super) fn find(&mut self, wire: &[u8]) -> Option<usize> {
+        let text = wire.get(4..)?;
+        let is_next = |kind: &EventKind| {
+            text.strip_prefix(kind.as_str().as_bytes())
+                .is_some_and(|rest| matches!(rest, [] | [b' ' | b'\n', ..] | [b'\r', b'\n', ..]))
+        };
+        if self.kinds.get(self.last).is_some_and(is_next) {
+            return Some(self.last);
         }
-        self.entries.get(self.last)
+        self.last = self.kinds.iter().position(is_next)?;
+        Some(self.last)
     }
 
-    /// Removes all entries.
+    /// Adds a kind, and returns its index.
+    pub(super) fn add(&mut self, kind: EventKind, value: V) -> usize {
+        self.last = self.kinds.len();
+        self.kinds.push(kind);
+        self.values.push(value);
+        self.last
+    }
+
+    /// Returns the value of the kind with this index.
+    #[inline]
+    pub(super) fn value(&self, index: usize) -> Option<&V> {
+        self.values.get(index)
+    }
+
+    pub(super) fn kinds(&self) -> &[EventKind] {
+        &self.kinds
+    }
+
+    pub(super) fn values(&self) -> &[V] {
+        &self.values
+    }
+
+    /// Removes all kinds.
     pub(super) fn clear(&mut self) {
-        self.entries.clear();
+        self.kinds.clear();
+        self.values.clear();
+    }
+}
+
+/// Returns the keyword of an event: the word behind the status code, as the text of the event begins
+/// with it.
+pub(super) fn keyword(wire: &[u8]) -> &[u8] {
+    let text = wire.get(4..).unwrap_or_default();
+    match memchr::memchr2(b' ', b'\n', text).and_then(|end| text.split_at_checked(end)) {
+        Some((line, [b'\n', ..])) => line.strip_suffix(b"\r").unwrap_or(line),
+        Some((word, _)) => word,
+        None => text,
     }
 }

@@ -13,7 +13,8 @@ use super::subscription::Sink;
 use crate::error::{Error, InvalidInput, Result};
 use crate::event::{Event, EventText};
 use crate::link::{
-    self, Backlog, BacklogSender, ListenerId, Loss, RawEvent, Received, backlog, drop_quietly,
+    self, Backlog, BacklogSender, EventBatch, Item, ListenerId, Loss, RawEvent, Received, backlog,
+    drop_quietly,
 };
 
 /// The size of a queued call besides the text of its event: two allocations and the entry.
@@ -67,6 +68,14 @@ enum Call {
     Status(Arc<StatusListener>),
     /// The supervisor has ended: these listeners get no more calls.
     End(Vec<Arc<StatusListener>>),
+}
+
+impl Item for Call {
+    type Part = Self;
+
+    fn into_last(self) -> Self {
+        self
+    }
 }
 
 /// The number of events that each listener lost.
@@ -231,8 +240,10 @@ pub(super) struct ListenerSink {
 }
 
 impl Sink for ListenerSink {
-    fn event(&self, event: &RawEvent<'_>) {
-        self.notifications.event(&self.listener, event);
+    fn events(&self, batch: &EventBatch<'_>) {
+        for event in batch.events() {
+            self.notifications.event(&self.listener, &event);
+        }
     }
 
     fn reconnected(&self, gap: Duration) -> bool {

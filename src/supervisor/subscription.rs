@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 use crate::controller::{Controller, EventSink, HookGuard};
 use crate::error::{Disconnect, Error, Result};
 use crate::event::EventKind;
-use crate::link::{EventHook, RawEvent, lock_before};
+use crate::link::{EventBatch, EventHook, RawEvent, lock_before};
 
 /// The receiver of the events of a subscription.
 pub(super) trait Sink: Send + Sync {
-    /// Queues an event, on the reader thread of a connection.
-    fn event(&self, event: &RawEvent<'_>);
+    /// Queues events, on the reader thread of a connection.
+    fn events(&self, batch: &EventBatch<'_>);
 
     /// Queues the marker that a new connection continues the events. Returns `false` if there is no
     /// room for it.
@@ -24,8 +24,8 @@ pub(super) trait Sink: Send + Sync {
 }
 
 impl Sink for EventSink {
-    fn event(&self, event: &RawEvent<'_>) {
-        self.event(event);
+    fn events(&self, batch: &EventBatch<'_>) {
+        self.events(batch);
     }
 
     fn reconnected(&self, gap: Duration) -> bool {
@@ -147,16 +147,18 @@ struct ConnectionHook {
 }
 
 impl EventHook for ConnectionHook {
-    fn event(&self, event: &RawEvent<'_>) {
-        let mut progress = self.subscription.progress.lock();
-        if progress.generation == self.generation && !progress.over {
-            self.subscription.mark(&mut progress);
-            self.subscription.sink.event(event);
-        }
-    }
+    fn event(&self, _: &RawEvent<'_>) {}
 
     fn feeds_other_threads(&self) -> bool {
         true
+    }
+
+    fn batch(&self, batch: &EventBatch<'_>) {
+        let mut progress = self.subscription.progress.lock();
+        if progress.generation == self.generation && !progress.over {
+            self.subscription.mark(&mut progress);
+            self.subscription.sink.events(batch);
+        }
     }
 
     fn ended(&self, _reason: &Disconnect) {

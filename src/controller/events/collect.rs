@@ -1,8 +1,8 @@
 //! Queues that the reader thread fills by a hook.
 //!
-//! **Invariant**: an event is copied once, from the reader's buffer into the queue. No other queue
-//! precedes it: a stuck consumer fills only its queue, up to the limit, and a busy listener, which
-//! may be the consumer, delays no event.
+//! **Invariant**: an event is copied once, from the reader's buffer into a chunk that other queues may
+//! share. No other queue precedes this one: a stuck consumer fills only its queue, up to the limit, and
+//! a busy listener, which may be the consumer, delays no event.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Error, Result, Timeout};
-use crate::event::{EventKind, EventText};
-use crate::link::{Backlog, BacklogSender, EventHook, RawEvent, Received, backlog};
-
-/// The size of a queued event besides its text: the header of its allocation and its entry.
-pub(super) const OVERHEAD: usize = 104;
+use crate::event::EventKind;
+use crate::link::{
+    Backlog, BacklogSender, EventBatch, EventHook, Events, RawEvent, Received, SequencedEvent,
+    backlog,
+};
 
 /// The events of some kinds, from its creation until it is dropped. Dropping it ends the
 /// subscription without waiting for tor.
@@ -25,51 +25,31 @@ pub(in crate::controller) struct CollectedEvents {
     controller: Controller,
     /// Dropped before the queue, so that no event is queued without a receiver.
     _hook: HookGuard,
-    queue: Backlog<SequencedEvent>,
-}
-
-/// An event, and the number of events before it on the connection.
-pub(in crate::controller) struct SequencedEvent {
-    pub(in crate::controller) number: u64,
-    pub(in crate::controller) text: EventText,
+    queue: Backlog<Events>,
 }
 
 struct Collector {
     /// Locked by the reader thread alone. `None` when the connection has ended, so that the queue
     /// ends too.
-    sender: Mutex<Option<BacklogSender<SequencedEvent>>>,
+    sender: Mutex<Option<BacklogSender<Events>>>,
 }
 
 impl EventHook for Collector {
-    fn event(&self, event: &RawEvent<'_>) {
-        let item = || SequencedEvent { number: event.number(), text: event.text().clone() };
-        queue_event(&self.sender, event, item);
-    }
+    fn event(&self, _: &RawEvent<'_>) {}
 
     fn feeds_other_threads(&self) -> bool {
         true
     }
 
+    fn batch(&self, batch: &EventBatch<'_>) {
+        if let Some(sender) = &mut *self.sender.lock() {
+            batch.queue(sender, |events| events, |_, count| count);
+        }
+    }
+
     fn ended(&self, _reason: &Disconnect) {
         let sender = self.sender.lock().take();
         drop(sender);
-    }
-}
-
-/// Queues an event, or counts it as lost if the queue has no room for it.
-pub(super) fn queue_event<T>(
-    sender: &Mutex<Option<BacklogSender<T>>>,
-    event: &RawEvent<'_>,
-    item: impl FnOnce() -> T,
-) {
-    let mut sender = sender.lock();
-    let Some(sender) = &mut *sender else { return };
-    let size = event.wire().len() + OVERHEAD;
-    if event.wait_for_room(sender, size) {
-        // Fails only if the receiver was dropped.
-        sender.send(item(), size, 1);
-    } else {
-        sender.lose(1);
     }
 }
 

@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 use parking_lot::Mutex;
 
-use super::collect::{OVERHEAD, queue_event};
 use crate::error::{Error, Result, Timeout};
-use crate::event::{Event, EventText};
-use crate::link::{Backlog, BacklogSender, RawEvent, Received, backlog};
+use crate::event::Event;
+use crate::link::{
+    Backlog, BacklogSender, EventBatch, Events, Item, Received, SequencedEvent, backlog,
+};
+
+/// The size of a marker.
+const MARKER_SIZE: usize = 128;
 
 /// The receiving end, which is in the [`EventQueue`](super::queue::EventQueue) of the program.
 pub(in crate::controller) struct LastingEvents {
@@ -31,8 +35,38 @@ pub(crate) struct EventSink {
 }
 
 enum Entry {
-    Event(EventText),
+    Events(Events),
     Reconnected(Duration),
+}
+
+enum EntryPart {
+    Event(SequencedEvent),
+    Reconnected(Duration),
+}
+
+impl Item for Entry {
+    type Part = EntryPart;
+
+    fn parts(&self) -> usize {
+        match self {
+            Self::Events(events) => events.parts(),
+            Self::Reconnected(_) => 1,
+        }
+    }
+
+    fn split(&mut self) -> Option<EntryPart> {
+        match self {
+            Self::Events(events) => events.split().map(EntryPart::Event),
+            Self::Reconnected(_) => None,
+        }
+    }
+
+    fn into_last(self) -> EntryPart {
+        match self {
+            Self::Events(events) => EntryPart::Event(events.into_last()),
+            Self::Reconnected(gap) => EntryPart::Reconnected(gap),
+        }
+    }
 }
 
 impl EventSink {
@@ -48,18 +82,20 @@ impl EventSink {
         LastingEvents { queue, sink, timeout, _guard: guard }
     }
 
-    /// Queues an event, on the reader thread.
-    pub(crate) fn event(&self, event: &RawEvent<'_>) {
-        queue_event(&self.sender, event, || Entry::Event(event.text().clone()));
+    /// Queues events, on the reader thread.
+    pub(crate) fn events(&self, batch: &EventBatch<'_>) {
+        if let Some(sender) = &mut *self.sender.lock() {
+            batch.queue(sender, Entry::Events, |_, count| count);
+        }
     }
 
     /// Queues the marker of a new connection. Returns `false` if the queue is full.
     pub(crate) fn reconnected(&self, gap: Duration) -> bool {
         let mut sender = self.sender.lock();
         let Some(sender) = &mut *sender else { return true };
-        let fits = sender.fits(OVERHEAD);
+        let fits = sender.fits(MARKER_SIZE);
         if fits {
-            sender.send(Entry::Reconnected(gap), OVERHEAD, 0);
+            sender.send(Entry::Reconnected(gap), MARKER_SIZE, 0);
         }
         fits
     }
@@ -105,10 +141,10 @@ impl LastingEvents {
     }
 }
 
-fn read(queued: Received<Entry>) -> Event {
+fn read(queued: Received<EntryPart>) -> Event {
     match queued {
-        Received::Item(Entry::Event(text)) => Event::parse(text),
-        Received::Item(Entry::Reconnected(gap)) => Event::reconnected(gap),
+        Received::Item(EntryPart::Event(event)) => event.parse(),
+        Received::Item(EntryPart::Reconnected(gap)) => Event::reconnected(gap),
         Received::Lost(count) => super::queue::lost(count),
     }
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::lasting::{EventSink, LastingEvents};
 use crate::controller::Controller;
-use crate::controller::events::{CollectedEvents, SequencedEvent};
+use crate::controller::events::CollectedEvents;
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
-use crate::link::{Received, deadline_after};
+use crate::link::{Received, SequencedEvent, deadline_after};
 
 /// A queue of events, from which any thread may take.
 ///
@@ -136,6 +136,10 @@ impl EventQueue {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event> {
+        // Without reading the clock.
+        if let Some(event) = self.try_recv() {
+            return Ok(event);
+        }
         self.recv_until(deadline_after(limit), limit)
     }
 
@@ -256,7 +260,7 @@ impl<'a> IntoIterator for &'a EventQueue {
 
 fn read(queued: Received<SequencedEvent>) -> Event {
     match queued {
-        Received::Item(event) => Event::parse(event.text),
+        Received::Item(event) => event.parse(),
         Received::Lost(count) => lost(count),
     }
 }

@@ -5,9 +5,24 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, TryRecvError, bounded, never};
 
-use super::{COUNT_SIZE, Received, STALL_LIMIT, SendOutcome, backlog, deadline_after};
+use super::{COUNT_SIZE, Item, Received, STALL_LIMIT, SendOutcome, backlog, deadline_after};
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Implements [`Item`] for values that are taken whole.
+macro_rules! whole_items {
+    ($($item:ty),*) => {$(
+        impl Item for $item {
+            type Part = Self;
+
+            fn into_last(self) -> Self {
+                self
+            }
+        }
+    )*};
+}
+
+whole_items!(char, u64, ());
 
 #[test]
 fn a_loss_is_received_at_its_position_and_without_another_item() {

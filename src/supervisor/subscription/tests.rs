@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{Sink, Subscription};
 use crate::controller::Controller;
 use crate::error::Error;
-use crate::link::{RawEvent, deadline_after};
+use crate::link::{EventBatch, deadline_after};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 struct Markers(Mutex<usize>);
 
 impl Sink for Markers {
-    fn event(&self, _event: &RawEvent<'_>) {}
+    fn events(&self, _batch: &EventBatch<'_>) {}
 
     fn reconnected(&self, _gap: Duration) -> bool {
         *self.0.lock() += 1;
