@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::HEXUPPER;
-
+use crate::names::encoding::HEXUPPER;
 use crate::names::{InvalidName, printable};
 
 /// The fingerprint of a relay: 20 bytes that are derived from its identity key.
