@@ -58,7 +58,9 @@ pub use consensus::{ConsensusFlavor, DigestAlgorithm};
 pub use country::CountryCode;
 pub use descriptor::{BridgeDistribution, HsDescAction, HsDescAuth, HsDescReason, RouterPurpose};
 pub use guard::{GuardStatus, GuardType};
-pub(crate) use keyword::{hash_without_case, keywords, starts_without_case};
+pub(crate) use keyword::{
+    compare_without_case, hash_without_case, keywords, position_without_case, starts_without_case,
+};
 #[doc(alias = "Listener")]
 pub use listener::ListenerKind;
 #[doc(alias = "auth_token")]

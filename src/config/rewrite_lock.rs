@@ -3,7 +3,6 @@
 //! A list, or all onion services, can only be read and then set as a whole. Between the two
 //! commands no other thread and no other program of this library may do the same.
 
-use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -42,7 +41,7 @@ impl Identity {
 }
 
 /// The lock of each tor that this program uses.
-static LOCKS: Mutex<BTreeMap<String, Weak<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+static LOCKS: Mutex<Vec<(String, Weak<Mutex<()>>)>> = Mutex::new(Vec::new());
 
 /// The lock of one tor.
 #[derive(Debug)]
@@ -55,9 +54,13 @@ impl RewriteLock {
     pub(crate) fn of(identity: &Identity) -> Self {
         let key = identity.key.clone();
         let mut locks = LOCKS.lock();
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        let lock = locks.get(&key).and_then(Weak::upgrade).unwrap_or_default();
-        locks.insert(key.clone(), Arc::downgrade(&lock));
+        locks.retain(|(_, lock)| lock.strong_count() > 0);
+        let known = locks.iter().find(|(known, _)| *known == key);
+        let lock = known.and_then(|(_, lock)| lock.upgrade()).unwrap_or_else(|| {
+            let lock = Arc::default();
+            locks.push((key.clone(), Arc::downgrade(&lock)));
+            lock
+        });
         Self { key, lock }
     }
 

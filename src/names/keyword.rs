@@ -1,5 +1,6 @@
 //! The macro behind every open enumeration of keywords.
 
+use std::cmp::Ordering;
 use std::hash::Hasher;
 
 /// Defines an open enumeration of keywords: known variants and `Unrecognized`.
@@ -57,7 +58,8 @@ macro_rules! keywords {
             /// Recognizes a word in upper and lower case, as tor does; an unknown word keeps its
             /// text.
             fn from(word: &str) -> Self {
-                let known = Self::KNOWN.iter().find(|known| known.as_str().eq_ignore_ascii_case(word));
+                let position = $crate::names::position_without_case(&[$( $word, )*], word);
+                let known = position.and_then(|position| Self::KNOWN.get(position));
                 known.cloned().unwrap_or_else(|| Self::Unrecognized(word.into()))
             }
         }
@@ -73,10 +75,7 @@ macro_rules! keywords {
         /// Prints the keyword; characters that do not print are escaped.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                match self {
-                    Self::Unrecognized(word) => f.pad(&$crate::names::printable(&**word)),
-                    known => f.pad(known.as_str()),
-                }
+                f.pad(&$crate::names::printable(self.as_str()))
             }
         }
 
@@ -121,15 +120,24 @@ macro_rules! keywords {
 
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-                let lower = |byte: u8| byte.to_ascii_lowercase();
-                let (one, other) = (self.as_str().bytes(), other.as_str().bytes());
-                one.map(lower).cmp(other.map(lower))
+                $crate::names::compare_without_case(self.as_str(), other.as_str())
             }
         }
     };
 }
 
 pub(crate) use keywords;
+
+/// Returns the position of a word in a list, without regard to the case of its letters.
+pub(crate) fn position_without_case(words: &[&str], word: &str) -> Option<usize> {
+    words.iter().position(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// Compares two words without regard to the case of their letters.
+pub(crate) fn compare_without_case(one: &str, other: &str) -> Ordering {
+    let lower = |byte: u8| byte.to_ascii_lowercase();
+    one.bytes().map(lower).cmp(other.bytes().map(lower))
+}
 
 /// Hashes a word without regard to the case of its letters.
 pub(crate) fn hash_without_case<H: Hasher>(word: &str, state: &mut H) {

@@ -101,7 +101,7 @@ impl Launcher {
     #[doc(alias("ClientTransportPlugin", "obfs4proxy", "lyrebird"))]
     pub fn transport_plugin(self, plugin: &TransportPlugin) -> Self {
         let environment = spawn::child_environment(&self.environment);
-        let path = environment.get(OsStr::new("PATH")).map(|path| &**path);
+        let path = spawn::search_path(&environment);
         let found = plugin.program().and_then(|program| spawn::find(program, path).ok());
         let replaced = found.and_then(|program| plugin.replace_program(program));
         self.option("ClientTransportPlugin", replaced.as_ref().unwrap_or(plugin).as_str())

@@ -4,7 +4,6 @@
 //! blocks SIGTERM, so does its tor. To reset them between fork and exec would need unsafe code;
 //! `posix_spawn` resets them itself.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -43,9 +42,19 @@ pub(super) struct Spawned {
 }
 
 /// Returns the environment of a child: the inherited variables, then those of the user.
-pub(super) fn child_environment(own: &[(OsString, OsString)]) -> BTreeMap<OsString, OsString> {
+pub(super) fn child_environment(own: &[(OsString, OsString)]) -> Vec<(OsString, OsString)> {
     let inherited = ENVIRONMENT.iter().filter_map(|name| Some((name.into(), env::var_os(name)?)));
-    inherited.chain(own.iter().cloned()).collect()
+    let mut environment = Vec::new();
+    for (name, value) in inherited.chain(own.iter().cloned()) {
+        environment.retain(|(known, _)| *known != name);
+        environment.push((name, value));
+    }
+    environment
+}
+
+/// Returns the directories in which programs are searched.
+pub(super) fn search_path(environment: &[(OsString, OsString)]) -> Option<&OsStr> {
+    environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str())
 }
 
 /// Starts a program with pipes as its outputs and no signal blocked or ignored. It has its own
@@ -54,7 +63,7 @@ pub(super) fn child_environment(own: &[(OsString, OsString)]) -> BTreeMap<OsStri
 pub(super) fn spawn(
     program: &Path,
     arguments: &[&OsStr],
-    environment: &BTreeMap<OsString, OsString>,
+    environment: &[(OsString, OsString)],
     stdin: OwnedFd,
 ) -> Result<Spawned, LaunchProblem> {
     try_spawn(program, arguments, environment, stdin).map_err(|error| problem(program, error))
@@ -63,10 +72,10 @@ pub(super) fn spawn(
 fn try_spawn(
     program: &Path,
     arguments: &[&OsStr],
-    environment: &BTreeMap<OsString, OsString>,
+    environment: &[(OsString, OsString)],
     stdin: OwnedFd,
 ) -> io::Result<Spawned> {
-    let path = find(program, environment.get(OsStr::new("PATH")).map(OsString::as_os_str))?;
+    let path = find(program, search_path(environment))?;
     let arguments = [program.as_os_str()].into_iter().chain(arguments.iter().copied());
     let arguments =
         arguments.map(|text| c_string(text.as_bytes())).collect::<io::Result<Vec<_>>>()?;

@@ -20,6 +20,11 @@ impl NamedThread {
         name: &str,
         body: impl FnOnce() + Send + 'static,
     ) -> Result<Self, LaunchProblem> {
+        Self::start_boxed(name, Box::new(body))
+    }
+
+    // Not generic: the code that starts a thread is large, and exists once.
+    fn start_boxed(name: &str, body: Box<dyn FnOnce() + Send>) -> Result<Self, LaunchProblem> {
         let (running, returned) = bounded(0);
         let handle = thread::Builder::new()
             .name(name.to_owned())

@@ -1,7 +1,7 @@
 //! `GETCONF`.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use super::{ConfMap, check_option, is_option, is_service_option};
 use crate::command::{Command, ConfOptions, out_of_step, reading, refused_key};
@@ -63,7 +63,7 @@ impl GetConf {
         self.check_refusal(&reply)?;
         let reply = reply.into_result(Self::KEYWORD)?;
         let queried = lower_case(&self.options);
-        let lengths: BTreeSet<usize> = queried.iter().map(String::len).collect();
+        let lengths: HashSet<usize> = queried.iter().map(String::len).collect();
         for line in reply.lines() {
             let name = option_of(line)?.to_ascii_lowercase();
             // The name may be as long as the reply: only prefixes of queried lengths are looked up.

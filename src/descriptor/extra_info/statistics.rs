@@ -57,24 +57,23 @@ impl<K> StatisticMap<K> {
 
     /// Reads entries such as `de=8`.
     fn read(
-        entries: impl Iterator<Item: AsRef<[u8]>>,
-        read_key: impl Fn(&[u8]) -> Option<K>,
+        entries: &mut dyn Iterator<Item = &[u8]>,
+        read_key: fn(&[u8]) -> Option<K>,
     ) -> Option<Self> {
-        let entries = entries.map(|entry| {
-            let (key, value) = split_pair(entry.as_ref())?;
-            Some((read_key(key)?, number(value)?))
-        });
-        Some(Self { entries: entries.collect::<Option<_>>()? })
+        let mut read = Vec::new();
+        for entry in entries {
+            let (key, value) = split_pair(entry)?;
+            read.push((read_key(key)?, number(value)?));
+        }
+        Some(Self { entries: read })
     }
 
     /// Reads an item with one list, such as `de=8,us=16`, which can be empty.
     pub(super) fn in_list(
         item: &DescriptorItem<'_>,
-        read_key: impl Fn(&[u8]) -> Option<K>,
+        read_key: fn(&[u8]) -> Option<K>,
     ) -> Option<Self> {
-        let list = item.words().next();
-        let entries = list.into_iter().flat_map(|list| list.split(|byte| *byte == b','));
-        Self::read(entries, read_key)
+        Self::read(&mut split_list(item.words().next()), read_key)
     }
 }
 
@@ -85,6 +84,10 @@ impl<'a, K> IntoIterator for &'a StatisticMap<K> {
     fn into_iter(self) -> Self::IntoIter {
         self.entries.iter()
     }
+}
+
+fn split_list(list: Option<&[u8]>) -> impl Iterator<Item = &[u8]> {
+    list.into_iter().flat_map(|list| list.split(|byte| *byte == b','))
 }
 
 fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -120,7 +123,7 @@ impl PaddingCounts {
     pub(super) fn read(item: &DescriptorItem<'_>) -> Option<Self> {
         let mut words = item.words();
         let interval = MeasurementInterval::read(&mut words)?;
-        let counts = StatisticMap::read(words, |key| Some(PaddingCount::from_bytes(key)))?;
+        let counts = StatisticMap::read(&mut words, |key| Some(PaddingCount::from_bytes(key)))?;
         Some(Self { interval, counts })
     }
 }
