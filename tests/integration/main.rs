@@ -39,6 +39,9 @@ mod packed;
 /// Where unsafe code is allowed.
 mod unsafe_code;
 
+/// The crates that come with torcon.
+mod dependencies;
+
 /// The words of the protocol, known and unknown.
 mod words;
 
