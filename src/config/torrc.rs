@@ -7,6 +7,7 @@ use super::pending::GroupState;
 use super::schema::Schema;
 use super::service_lines::ConfiguredLine;
 use crate::error::Result;
+use crate::names::to_text;
 use crate::wire::quoted::decode_value;
 use crate::wire::torrc::Torrc;
 
@@ -61,7 +62,7 @@ impl Config {
         for (name, value) in self.torrc_lines()? {
             torrc.push(&name, &value)?;
         }
-        Ok(String::from_utf8_lossy(torrc.as_bytes()).into_owned())
+        Ok(to_text(torrc.as_bytes()).into_owned())
     }
 
     /// Returns the options for the launch of another tor.

@@ -1,8 +1,9 @@
 //! Framing: where one reply or event ends and the next begins.
 //!
-//! So this module searches only for line ends, and inside data for lines that begin with a dot, and
+//! This module searches only for line ends, and inside data for lines that begin with a dot, and
 //! parses only the first four bytes of a line. [`ReplyBuilder`](super::ReplyBuilder) collects the
-//! replies, and [`PartReader`](super::PartReader) parses those that callers receive in parts.
+//! lines of a reply, and [`PartReader`](super::PartReader) parses those of a reply that its caller
+//! receives in parts.
 
 use std::ops::Range;
 

@@ -96,13 +96,15 @@ impl Controller {
         let mut refusals = Vec::new();
         self.inner.link.call_in_parts(request, self.timeout, |part| {
             let read = reader.read(part, |line| {
-                let value = match &mut check {
-                    Some(check) => check.line(line)?,
-                    None => None,
-                };
-                if let PartLine::Status { code: code @ 400.., text, .. } = line {
-                    refusals.push(RejectionLine::new(code, text));
-                    return Ok(());
+                let mut value = None;
+                if let PartLine::Status { code, text, .. } = line {
+                    if let Some(check) = &mut check {
+                        value = check.line(line)?;
+                    }
+                    if code >= 400 {
+                        refusals.push(RejectionLine::new(code, text));
+                        return Ok(());
+                    }
                 }
                 match take(line, value) {
                     ControlFlow::Continue(()) => Ok(()),

@@ -1,0 +1,86 @@
+//! Replies as their callers read them.
+
+use super::{Reply, StatusLine};
+
+fn reply(text: &str) -> Reply {
+    Reply::parse(text.replace('\n', "\r\n").into_bytes()).unwrap()
+}
+
+fn lines(reply: &Reply) -> Vec<(u16, String, Option<String>)> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    reply.lines().map(|line| (line.code(), text(line.bytes()), line.data().map(text))).collect()
+}
+
+#[test]
+fn a_single_line_is_parsed() {
+    let reply = reply("250 OK\n");
+    assert_eq!(lines(&reply), [(250, "OK".to_owned(), None)]);
+    assert!(reply.is_success());
+}
+
+#[test]
+fn data_is_unstuffed_and_may_look_like_status_lines() {
+    // `100 BUILT`, `250 x` and a lone `OK` were taken for replies or deleted (peers 5).
+    let reply = reply(
+        "250-version=0.4.9.11\n250+config-text=\n100 BUILT\n250 x\n..\n...a\nOK\n\n.\n250 OK\n",
+    );
+    assert_eq!(
+        lines(&reply),
+        [
+            (250, "version=0.4.9.11".to_owned(), None),
+            (250, "config-text=".to_owned(), Some("100 BUILT\n250 x\n.\n..a\nOK\n".to_owned())),
+            (250, "OK".to_owned(), None),
+        ]
+    );
+}
+
+#[test]
+fn an_empty_data_block_is_not_absent() {
+    assert_eq!(lines(&reply("250+key=\n.\n250 OK\n"))[0].2.as_deref(), Some(""));
+}
+
+#[test]
+fn a_reply_with_mixed_codes_is_a_refusal() {
+    // MAPADDRESS mixes codes, which left txtorcon waiting forever (peers 6).
+    let reply = reply("512-syntax error: invalid address '@@@'\n250 127.226.47.3=example.com\n");
+    assert_eq!(reply.lines().map(|line| line.code()).collect::<Vec<_>>(), [512, 250]);
+    let rejection = reply.into_result("MAPADDRESS").unwrap_err();
+    assert_eq!(rejection.code(), 512);
+    assert_eq!(rejection.lines().len(), 2);
+}
+
+#[test]
+fn a_refusal_keeps_all_its_lines() {
+    let reply = reply("552-Unrecognized key \"a\"\n552 Unrecognized key \"b\"\n");
+    let rejection = reply.into_result("GETINFO").unwrap_err();
+    let texts: Vec<_> = rejection.lines().iter().map(|line| line.text()).collect();
+    assert_eq!(texts, ["Unrecognized key \"a\"", "Unrecognized key \"b\""]);
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_kept() {
+    let reply = Reply::parse(b"552 Unrecognized key \"caf\xc3\xa9\xff\"\r\n".to_vec()).unwrap();
+    assert_eq!(reply.lines().next().unwrap().bytes(), b"Unrecognized key \"caf\xc3\xa9\xff\"");
+    assert_eq!(reply.text(), "Unrecognized key \"caf\u{e9}\u{fffd}\"");
+}
+
+#[test]
+fn a_line_feed_without_carriage_return_ends_a_line() {
+    let reply = Reply::parse(b"250-a=1\n250 OK\n".to_vec()).unwrap();
+    assert_eq!(lines(&reply)[0].1, "a=1");
+}
+
+#[test]
+fn a_line_without_status_code_is_an_error() {
+    for line in ["", "25", "2x0 OK", "250/OK", "HTTP/1.0 501"] {
+        assert_eq!(StatusLine::parse(line.as_bytes()), None, "{line}");
+    }
+    let error = Reply::parse(b"SSH-2.0\r\n".to_vec()).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read a reply: expected a status code, got \"SSH-2.0\"");
+}
+
+#[test]
+fn debug_hides_the_text() {
+    let reply = reply("250-PrivateKey=ED25519-V3:c2VjcmV0\n250 OK\n");
+    assert!(!format!("{reply:?}").contains("c2Vj"));
+}
