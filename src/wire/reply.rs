@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use memchr::{memchr, memrchr};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
 pub(crate) use self::builder::ReplyBuilder;
 
@@ -116,10 +116,11 @@ impl Reply {
     ///
     /// [`ProtocolError`] if there is no line, or a line without a status code.
     #[doc(alias = "ReadResponse")]
-    pub fn parse(bytes: Vec<u8>) -> Result<Self, ProtocolError> {
-        let bytes = Zeroizing::new(bytes);
+    pub fn parse(mut bytes: Vec<u8>) -> Result<Self, ProtocolError> {
         let mut builder = ReplyBuilder::default();
-        builder.push(&bytes)?;
+        let outcome = builder.push(&bytes);
+        zeroize_if_short(&mut bytes);
+        outcome?;
         let reply = builder.finish();
         match reply.count {
             0 => Err(ProtocolError::new("a reply", "a line", b"")),
@@ -185,16 +186,20 @@ impl Reply {
     }
 }
 
-/// The longest reply that is zeroized when it is dropped. Replies with keys are short, and zeroizing a
-/// list of all relays would take longer than parsing it.
+/// The longest buffer of a reply that is zeroized when it is dropped. Replies with keys are short, and
+/// zeroizing a list of all relays would take longer than parsing it.
 const MAX_ZEROIZED: usize = 64 << 10;
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.lines.len() + self.data.len() <= MAX_ZEROIZED {
-            self.lines.zeroize();
-            self.data.zeroize();
-        }
+        zeroize_if_short(&mut self.lines);
+        zeroize_if_short(&mut self.data);
+    }
+}
+
+fn zeroize_if_short(buffer: &mut Vec<u8>) {
+    if buffer.len() <= MAX_ZEROIZED {
+        buffer.zeroize();
     }
 }
 
