@@ -15,7 +15,6 @@ mod connection;
 mod consensus;
 mod country;
 mod descriptor;
-pub(crate) mod encoding;
 mod guard;
 mod identifier;
 mod keyword;

@@ -11,14 +11,13 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::{Uid, UnlinkatFlags, dup, fchown, linkat, unlinkat};
 use zeroize::Zeroizing;
-
-use crate::names::encoding::HEXLOWER;
 
 /// The longest file that is read: a key has 96 bytes, the line of a client about 80.
 const LONGEST: u64 = 1024;

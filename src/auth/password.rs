@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXUPPER;
 use parking_lot::ReentrantMutex;
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
@@ -12,7 +13,6 @@ use zeroize::Zeroizing;
 use super::random;
 use crate::error::{AuthError, Result, Timeout, Wait};
 use crate::names::AuthMethod;
-use crate::names::encoding::HEXUPPER;
 
 /// The iteration count of the hash, encoded as in RFC 2440: see [`HASHED_BYTES`].
 const INDICATOR: u8 = 0x60;

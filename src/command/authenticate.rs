@@ -5,11 +5,11 @@ use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use data_encoding::HEXUPPER_PERMISSIVE;
 use zeroize::Zeroizing;
 
 use super::{Command, acknowledged, out_of_step, reading};
 use crate::error::{InvalidInput, ProtocolError, Result};
-use crate::names::encoding::HEXUPPER;
 use crate::names::{AuthMethod, TorVersion};
 use crate::wire::fields::{Fields, Value};
 use crate::wire::{COMMAND_LIMIT, Reply, Request};
@@ -223,7 +223,7 @@ impl Command for AuthChallenge {
         let fields: Vec<_> = fields.collect();
         let decode = |key: &str| -> Option<[u8; 32]> {
             let field = fields.iter().find(|field| field.key == key.as_bytes())?;
-            HEXUPPER.decode_array(&field.value.bytes())
+            HEXUPPER_PERMISSIVE.decode(&field.value.bytes()).ok()?.try_into().ok()
         };
         let missing = |expected| ProtocolError::new(&reading(Self::KEYWORD), expected, line);
         Ok(ServerChallenge {

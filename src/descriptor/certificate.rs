@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use data_encoding::BASE64;
+
 use super::item::{DescriptorItem, decode_pem};
 use super::rule::{Place, Rule};
 use crate::error::ProtocolError;
-use crate::names::encoding::BASE64;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! A digest or signature begins at the first line of the document, behind annotations, and ends at
 //! a keyword, with the line of it or only with the blank behind it.
 
+use data_encoding::HEXUPPER_PERMISSIVE;
 use memchr::{memchr, memmem};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -11,8 +12,6 @@ use super::extra_info::ExtraInfo;
 use super::item::{Items, base64, take_line};
 use super::microdescriptor::Microdescriptor;
 use super::server_descriptor::ServerDescriptor;
-
-use crate::names::encoding::HEXUPPER;
 
 #[cfg(test)]
 mod tests;
@@ -80,7 +79,7 @@ fn without_annotations(mut text: &[u8]) -> &[u8] {
 /// digest of the original in a line.
 fn digest_line(text: &[u8]) -> Option<[u8; 20]> {
     let digits = Items::new(text).find_keyword(b"router-digest")?.words().next()?;
-    HEXUPPER.decode_array(digits)
+    HEXUPPER_PERMISSIVE.decode(digits).ok()?.try_into().ok()
 }
 
 /// As [`digest_line`], with SHA-256.

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use data_encoding::{BASE64, BASE64_NOPAD, Encoding, HEXUPPER_PERMISSIVE};
 use memchr::{memchr, memchr2, memrchr};
 
-use crate::names::encoding::{BASE64, HEXUPPER};
 use crate::names::to_text;
 use crate::wire::timestamp::read_time;
 
@@ -85,7 +85,10 @@ impl<'a> DescriptorItem<'a> {
 
     /// Decodes the first argument, a SHA-1 digest in hexadecimal.
     pub(super) fn sha1(&self) -> Option<[u8; 20]> {
-        HEXUPPER.decode_array(self.words().next()?)
+        let mut digest = [0; 20];
+        let digits = self.words().next().filter(|digits| digits.len() == 40)?;
+        HEXUPPER_PERMISSIVE.decode_mut(digits, &mut digest).ok()?;
+        Some(digest)
     }
 
     /// Reads the arguments of the lines `overload-`: a version, and the time of the last overload.
@@ -379,7 +382,9 @@ pub(super) fn decode_pem(object: &[u8], label: &str) -> Option<Vec<u8>> {
         let line = take_line(&mut rest)?;
         if let Some(end) = line.strip_prefix(b"-----END ") {
             let is_labelled = |line: &[u8]| line.strip_suffix(b"-----") == Some(label);
-            return (is_labelled(begin) && is_labelled(end)).then(|| BASE64.decode(&digits))?;
+            let encoding = if digits.ends_with(b"=") { &BASE64 } else { &BASE64_NOPAD };
+            return (is_labelled(begin) && is_labelled(end))
+                .then(|| encoding.decode(&digits).ok())?;
         }
         digits.extend_from_slice(line);
     }
@@ -395,5 +400,10 @@ pub(super) fn number<N: FromStr>(digits: &[u8]) -> Option<N> {
 
 /// Decodes `N` bytes in base64, with or without padding.
 pub(super) fn base64<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    BASE64.decode_array(text)
+    let encoding: &Encoding = if text.ends_with(b"=") { &BASE64 } else { &BASE64_NOPAD };
+    // `decode_len` counts padding, so it is at most two bytes too high.
+    let mut bytes = [0; 66];
+    let decoded = bytes.get_mut(..encoding.decode_len(text.len()).ok()?)?;
+    let length = encoding.decode_mut(text, decoded).ok()?;
+    bytes.get(..length)?.try_into().ok()
 }

@@ -17,6 +17,8 @@ mod tests;
 
 use std::fmt;
 
+use data_encoding::BASE64_NOPAD;
+
 #[cfg(feature = "onion-descriptor")]
 pub use self::first_layer::{OnionAuthClient, OnionFirstLayer};
 #[cfg(feature = "onion-descriptor")]
@@ -31,7 +33,6 @@ use super::list::{Descriptor, sealed::Read};
 use super::rule::Rule;
 use super::text::Text;
 use crate::error::ProtocolError;
-use crate::names::encoding::BASE64_NOPAD;
 use crate::names::{OnionAddress, RelaySpec, TimePeriod};
 
 /// The descriptor of an onion service, version 3, as directories store it.

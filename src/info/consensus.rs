@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
+use data_encoding::BASE64;
+
 use super::answers::Answers;
 use crate::error::ProtocolError;
 use crate::names::ConsensusFlavor;
-use crate::names::encoding::BASE64;
 
 /// The validity of tor's consensus.
 ///
@@ -89,10 +90,8 @@ impl SharedRandom {
             if digits.is_empty() {
                 return Ok(None);
             }
-            BASE64
-                .decode_array(digits)
-                .map(Some)
-                .ok_or_else(|| ProtocolError::new(key, "32 bytes in base64", digits))
+            let bytes = BASE64.decode(digits).ok().and_then(|bytes| bytes.try_into().ok());
+            bytes.map(Some).ok_or_else(|| ProtocolError::new(key, "32 bytes in base64", digits))
         };
         Ok(Self { current: value("sr/current")?, previous: value("sr/previous")? })
     }

@@ -37,6 +37,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use curve25519_dalek::edwards::CompressedEdwardsY;
+use data_encoding::BASE32_NOPAD;
 use sha3::{Digest, Sha3_256};
 
 pub use self::client_auth::ClientAuthKey;
@@ -46,7 +47,6 @@ pub use self::key::OnionKey;
 pub use self::port::{OnionPort, PortTarget};
 pub use self::time_period::TimePeriod;
 use crate::names::InvalidName;
-use crate::names::encoding::BASE32_NOPAD;
 
 read_from_text!(OnionAddress, ClientAuthKey, ClientAuthPublicKey, PortTarget);
 
@@ -199,9 +199,10 @@ impl OnionAddress {
         let Ok(mut text) = <[u8; LENGTH]>::try_from(name.as_bytes()) else {
             return refuse("must have 56 characters before .onion");
         };
-        text.make_ascii_lowercase();
         let mut bytes = [0; 35];
-        let is_read = BASE32_NOPAD.decode_mut(&text, &mut bytes).is_some();
+        text.make_ascii_uppercase();
+        let is_read = BASE32_NOPAD.decode_mut(&text, &mut bytes) == Ok(bytes.len());
+        text.make_ascii_lowercase();
         let Some((key, [sum @ .., version])) = bytes.split_first_chunk::<32>().filter(|_| is_read)
         else {
             return refuse("must have 56 characters before .onion");

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::names::encoding::HEXUPPER;
+use data_encoding::HEXUPPER;
+
 use crate::names::{InvalidName, printable};
 
 /// The fingerprint of a relay: 20 bytes that are derived from its identity key.

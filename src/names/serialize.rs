@@ -4,10 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use data_encoding::BASE64_NOPAD;
 use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serialize, Serializer};
-
-use crate::names::encoding::BASE64_NOPAD;
 
 /// Parses a text with `FromStr`.
 pub(crate) fn deserialize_text<'de, T, D>(deserializer: D) -> Result<T, D::Error>

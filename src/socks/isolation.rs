@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
+
 use super::target::ShortText;
 use crate::error::{InvalidInput, SocksProblem};
-use crate::names::encoding::HEXLOWER;
 
 /// The user names for tokens and for fresh isolation.
 const TOKEN_USER: &str = "torcon";

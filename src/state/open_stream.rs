@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use data_encoding::HEXLOWER;
 
 use super::attacher::{
     AttachGuard, Message, StreamOrigin, StreamReservation, check_purpose, is_onion,
@@ -16,7 +17,6 @@ use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
 use crate::error::{CircuitError, CircuitProblem, Error, InvalidInput, Result};
 use crate::link::{WaitEnd, deadline_after};
-use crate::names::encoding::HEXLOWER;
 use crate::names::{CircuitId, StreamStatus, Target};
 use crate::socks::{Isolation, SocksProxy, TorStream};
 

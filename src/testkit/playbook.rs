@@ -7,8 +7,6 @@ use parking_lot::{Condvar, Mutex};
 
 use super::answer::{Answer, info_lines};
 
-use crate::names::encoding::HEXLOWER;
-
 /// The keys of `GETINFO` that are answered by default, as by an idle tor without circuits.
 const INFO: &[(&str, &str)] = &[
     ("address-mappings/all", ""),
@@ -327,8 +325,8 @@ pub(super) fn refusal(problem: &str) -> Answer {
 /// Whether an argument of `AUTHENTICATE`, in hex or quoted, is the password.
 fn is_password(password: &str, argument: &str) -> bool {
     let Some(quoted) = argument.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        let sent = HEXLOWER.decode(argument.as_bytes());
-        return sent.is_some_and(|sent| sent == password.as_bytes());
+        let sent = data_encoding::HEXLOWER_PERMISSIVE.decode(argument.as_bytes());
+        return sent.is_ok_and(|sent| sent == password.as_bytes());
     };
     let mut plain = String::new();
     let mut letters = quoted.chars();

@@ -5,6 +5,7 @@ mod preflight;
 use std::borrow::Cow;
 use std::fmt;
 
+use data_encoding::HEXUPPER;
 use memchr::memchr_iter;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -12,7 +13,6 @@ use super::quoted::{cstring_limit, needs_quotes, write_cstring};
 use super::reply::unstuff;
 use super::wiped::Wiped;
 use crate::error::InvalidInput;
-use crate::names::encoding::HEXUPPER;
 
 /// The maximum length of a command, with line ends and data. At a longer one tor answers
 /// `500 Line too long.` and closes the connection.

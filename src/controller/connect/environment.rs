@@ -4,13 +4,13 @@ use std::env;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
 
 use super::ConnectOptions;
 use crate::auth::Password;
 use crate::error::{InvalidInput, Result};
 use crate::link::{Endpoint, Lookup, env_value};
-use crate::names::encoding::HEXLOWER;
 use crate::wire::quoted::read_cstring;
 
 /// The usual endpoints of a control port, in the order in which they are tried.
@@ -114,9 +114,9 @@ fn read_password(text: &[u8]) -> Result<Password, InvalidInput> {
         let password = Zeroizing::new(password.into_owned());
         return Ok(Password::from(password.as_slice()));
     }
-    match HEXLOWER.decode(text) {
-        Some(password) => Ok(Password::from(password)),
-        None => {
+    match HEXLOWER_PERMISSIVE.decode(text) {
+        Ok(password) => Ok(Password::from(password)),
+        Err(_) => {
             let problem = "the environment variable is neither text in double quotes nor an even \
                            number of hexadecimal digits";
             Err(InvalidInput::new(PASSWORD, problem))

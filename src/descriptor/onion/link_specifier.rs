@@ -2,8 +2,9 @@
 
 use std::net::{SocketAddrV4, SocketAddrV6};
 
+use data_encoding::{BASE64, BASE64_NOPAD};
+
 use crate::names::Fingerprint;
-use crate::names::encoding::BASE64;
 #[cfg(feature = "serde")]
 use crate::names::serialize::base64_bytes as serialize_base64;
 
@@ -43,7 +44,8 @@ pub enum LinkSpecifier {
 impl LinkSpecifier {
     /// Reads the link specifiers of an introduction point.
     pub(super) fn read_all(text: &[u8]) -> Option<Vec<Self>> {
-        let bytes = BASE64.decode(text)?;
+        let encoding = if text.ends_with(b"=") { &BASE64 } else { &BASE64_NOPAD };
+        let bytes = encoding.decode(text).ok()?;
         let (count, mut rest) = bytes.split_first()?;
         let specifiers = (0..*count).map(|_| Self::take(&mut rest)).collect::<Option<_>>()?;
         rest.is_empty().then_some(specifiers)

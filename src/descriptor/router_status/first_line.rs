@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
 use crate::descriptor::item::{DescriptorItem, Words, base64, take_line};
-use crate::names::encoding::{BASE64, NO_DIGIT};
 use crate::names::{Fingerprint, Nickname};
 
 /// The values of `r NICKNAME IDENTITY [DIGEST] DATE TIME ADDRESS ORPORT DIRPORT`.
@@ -206,6 +205,21 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The values of the digits of base64.
+#[expect(clippy::as_conversions, clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const VALUES: [u8; 256] = {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut values = [BAD; 256];
+    let mut value = 0;
+    while value < 64 {
+        values[digits[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+const BAD: u8 = 0x80;
+
 /// Decodes 27 digits. Three numbers are decoded side by side, and there is no branch before the end.
 #[inline]
 fn decode(digits: &[u8; 27]) -> Option<Identity> {
@@ -215,7 +229,7 @@ fn decode(digits: &[u8; 27]) -> Option<Identity> {
     let mut all = 0;
     let mut number = |digits: &[u8]| {
         digits.iter().fold(0_u64, |number, digit| {
-            let value = BASE64.value(*digit);
+            let value = VALUES.get(usize::from(*digit)).copied().unwrap_or(BAD);
             all |= value;
             number << 6 | u64::from(value)
         })
@@ -225,7 +239,7 @@ fn decode(digits: &[u8; 27]) -> Option<Identity> {
     let high = first << 4 | second >> 56;
     let middle = second << 8 | third >> 34;
     let low = u32::try_from(third >> 2 & u64::from(u32::MAX)).ok()?;
-    (all < NO_DIGIT && third % 4 == 0).then_some((high, middle, low))
+    (all < BAD && third % 4 == 0).then_some((high, middle, low))
 }
 
 #[cfg(test)]

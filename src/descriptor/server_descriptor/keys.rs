@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use data_encoding::BASE64_NOPAD;
+
 use super::ServerDescriptor;
 use super::rules::{self, CROSSCERT, RSA_KEY, SIGNATURE};
 use crate::descriptor::certificate::Ed25519Certificate;
 use crate::names::Fingerprint;
-use crate::names::encoding::BASE64_NOPAD;
 
 impl ServerDescriptor {
     /// Returns the certificate of the key that signs the descriptor. It contains the Ed25519 identity

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
+use data_encoding::BASE64_NOPAD;
 use sha2::{Digest, Sha256};
 
 use super::certificate::{self, Signer};
@@ -18,7 +19,6 @@ use crate::descriptor::item::{DescriptorItem, base64};
 use crate::descriptor::{ExtraInfo, ServerDescriptor};
 use crate::error::{VerifyError, VerifyProblem};
 use crate::names::Fingerprint;
-use crate::names::encoding::BASE64_NOPAD;
 
 /// The text before what a relay signs with its Ed25519 signing key.
 const PREFIX: &[u8] = b"Tor router descriptor signature v1";

@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
+use data_encoding::{BASE32_NOPAD, BASE64, BASE64_NOPAD};
 use zeroize::Zeroizing;
 
 use super::OnionAddress;
 use crate::names::InvalidName;
-use crate::names::encoding::{BASE32_NOPAD, BASE64};
 
 /// The type of the key, as `ONION_CLIENT_AUTH_ADD` writes it.
 const BLOB_TYPE: &str = "x25519:";
@@ -421,13 +421,18 @@ fn read_any(text: &str, key: &mut [u8; 32]) -> Result<(), &'static str> {
 }
 
 fn read_base32(text: &str, key: &mut [u8; 32]) -> Result<(), &'static str> {
-    BASE32_NOPAD.decode_mut(text.as_bytes(), key).ok_or(NO_BASE32)
+    let upper = Zeroizing::new(text.to_ascii_uppercase());
+    let is_read =
+        upper.len() == BASE32_LENGTH && BASE32_NOPAD.decode_mut(upper.as_bytes(), key).is_ok();
+    is_read.then_some(()).ok_or(NO_BASE32)
 }
 
 /// tor accepts base64 without padding too.
 fn read_base64(text: &str, key: &mut [u8; 32]) -> Result<(), &'static str> {
     let base64 = text.trim_end_matches('=').as_bytes();
-    BASE64.decode_mut(base64, key).ok_or(NO_BASE64)
+    let is_read = BASE64_NOPAD.decode_len(base64.len()) == Ok(key.len())
+        && BASE64_NOPAD.decode_mut(base64, key).is_ok();
+    is_read.then_some(()).ok_or(NO_BASE64)
 }
 
 impl fmt::Display for ClientAuthPublicKey {

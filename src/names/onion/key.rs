@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
+use data_encoding::{BASE64, BASE64_NOPAD};
 use sha2::{Digest, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::OnionAddress;
 use crate::names::InvalidName;
-use crate::names::encoding::BASE64;
 
 /// The header of the file `hs_ed25519_secret_key`.
 const SECRET_HEADER: &[u8; 32] = b"== ed25519v1-secret: type0 ==\0\0\0";
@@ -114,9 +114,11 @@ impl OnionKey {
         // tor accepts it without padding too.
         let base64 = base64.trim_end_matches('=').as_bytes();
         let mut secret = Box::new(Zeroizing::new([0; 64]));
-        BASE64
-            .decode_mut(base64, &mut **secret)
-            .ok_or_else(|| refusal("must be 64 bytes in base64"))?;
+        if BASE64_NOPAD.decode_len(base64.len()) != Ok(secret.len())
+            || BASE64_NOPAD.decode_mut(base64, &mut **secret).is_err()
+        {
+            return Err(refusal("must be 64 bytes in base64"));
+        }
         Self::from_secret(secret)
     }
 
