@@ -7,7 +7,6 @@ use crate::event::EventText;
 use crate::event::keyword::{event_keywords, require_words, word};
 use crate::event::typed::{Parsed, typed_event};
 use crate::names::BuildTimeoutAction;
-use crate::wire::fields::read_number;
 
 /// `BUILDTIMEOUT_SET`: tor set its circuit build timeout.
 ///
@@ -98,7 +97,7 @@ impl Decimal {
     }
 
     fn read(value: &[u8]) -> Option<Self> {
-        Some(Self { value: read_number(value)? })
+        std::str::from_utf8(value).ok()?.parse().ok().map(|value| Self { value })
     }
 }
 

@@ -150,7 +150,7 @@ impl<'a> Keyword<'a> {
         self.value.map(|value| Target::from_bytes(&value.bytes()))
     }
 
-    pub(crate) fn number<N: std::str::FromStr>(self) -> Option<N> {
+    pub(crate) fn number<N: std::str::FromStr + TryFrom<u64>>(self) -> Option<N> {
         self.value.and_then(Value::number)
     }
 

@@ -244,3 +244,52 @@ pub(super) fn keyword(wire: &[u8]) -> &[u8] {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::proptest;
+
+    use super::{KindTable, keyword};
+    use crate::event::{EventKind, EventText};
+
+    /// Checks that the reader and the text of the event agree on its kind.
+    fn check(wire: &str) {
+        let text = EventText::copied(wire.as_bytes());
+        assert_eq!(keyword(wire.as_bytes()), text.keyword(), "{wire:?}");
+        let mut table = KindTable::default();
+        for kind in ["B", "BW", "", "BW\t"].map(EventKind::from) {
+            table.add(kind.clone(), kind);
+        }
+        let kind = EventKind::from_bytes(text.keyword());
+        let known = ["B", "BW", "", "BW\t"].iter().position(|known| *known == kind.as_str());
+        assert_eq!(table.find(wire.as_bytes()), known, "{wire:?}");
+    }
+
+    #[test]
+    fn the_reader_and_the_text_of_an_event_have_the_same_keyword() {
+        for wire in [
+            "650 BW 1 2\r\n",
+            "650 BW\r\n",
+            "650 BW\n",
+            "650 BWX 1\r\n",
+            "650 B\r\n",
+            "650  BW\r\n",
+            "650 \r\n",
+            "650\r\n",
+            "650 BW\t1\r\n",
+            "650 BW\r 1\r\n",
+            "650-BW\r\n650 OK\r\n",
+            "650+BW\r\nr\r\n.\r\n650 OK\r\n",
+            "650-\r\n650 OK\r\n",
+        ] {
+            check(wire);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_has_one_keyword(line in "[BW\t\r ]{0,6}") {
+            check(&format!("650 {line}\r\n"));
+        }
+    }
+}

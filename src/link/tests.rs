@@ -322,3 +322,5 @@ fn a_hook_that_panics_at_the_end_leaves_no_caller_waiting() {
     drop(link);
     peer.join().unwrap();
 }
+
+mod events;

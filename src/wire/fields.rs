@@ -4,6 +4,7 @@
 //! fields belongs to a field. Nothing is copied before a decoded value is requested.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
 use crate::wire::quoted::{split_quoted, unescape_cstring};
 
@@ -61,8 +62,7 @@ impl<'a> Fields<'a> {
         if self.rest.is_empty() {
             return None;
         }
-        let end = memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
-        Some(self.take(end))
+        Some(self.take(word_length(self.rest)))
     }
 
     /// Takes the next word, unless it is `KEY=VALUE`.
@@ -109,8 +109,7 @@ impl<'a> Fields<'a> {
             Some(b'"') => self.quoted_length(),
             _ => None,
         };
-        let bare = || memchr::memchr(b' ', self.rest).unwrap_or(self.rest.len());
-        let length = quoted.unwrap_or_else(bare);
+        let length = quoted.unwrap_or_else(|| word_length(self.rest));
         Value { raw: self.take(length) }
     }
 
@@ -204,7 +203,7 @@ impl<'a> Value<'a> {
     }
 
     /// Parses a decimal number.
-    pub(crate) fn number<N: std::str::FromStr>(self) -> Option<N> {
+    pub(crate) fn number<N: FromStr + TryFrom<u64>>(self) -> Option<N> {
         read_number(self.inside())
     }
 }
@@ -232,8 +231,30 @@ pub(crate) fn split_spaced_list(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     split_list(list).map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
+/// Returns the number of bytes before the next blank. Most words of events are shorter than the call of
+/// a vectorized search is worth.
+#[inline]
+fn word_length(text: &[u8]) -> usize {
+    const SHORT: usize = 12;
+    let (near, far) = text.split_at_checked(SHORT).unwrap_or((text, b""));
+    let end = near.iter().position(|byte| *byte == b' ');
+    end.unwrap_or_else(|| near.len() + memchr::memchr(b' ', far).unwrap_or(far.len()))
+}
+
 /// Parses a decimal number.
-pub(crate) fn read_number<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
+#[inline]
+pub(crate) fn read_number<N: FromStr + TryFrom<u64>>(digits: &[u8]) -> Option<N> {
+    // The numbers of events; `FromStr` decides about signs, other bytes, and overflow.
+    const SAFE: usize = 19;
+    if matches!(digits.len(), 1..=SAFE) {
+        let number = digits.iter().try_fold(0, |number: u64, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            (digit < 10).then(|| number.wrapping_mul(10).wrapping_add(digit.into()))
+        });
+        if let Some(number) = number {
+            return N::try_from(number).ok();
+        }
+    }
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
@@ -241,7 +262,7 @@ pub(crate) fn read_number<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
 mod tests {
     use proptest::prelude::proptest;
 
-    use super::{Fields, split_list};
+    use super::{Fields, read_number, split_list};
 
     /// Returns the decoded fields as `key=value` or `=value`.
     fn fields(line: &str) -> Vec<String> {
@@ -322,6 +343,30 @@ mod tests {
         assert_eq!(found.next().unwrap().value.number(), Some(-4));
         assert_eq!(found.next().unwrap().value.number::<u32>(), None);
         assert_eq!(split_list(b"").count(), 0);
+    }
+
+    #[test]
+    fn numbers_are_those_of_their_type() {
+        for text in [
+            "0",
+            "007",
+            "+5",
+            "-4",
+            "",
+            "+",
+            "12a",
+            "255",
+            "256",
+            "9999999999999999999",
+            "18446744073709551615",
+            "18446744073709551616",
+            "000000000000000000000000001",
+        ] {
+            assert_eq!(read_number::<u64>(text.as_bytes()), text.parse().ok(), "{text}");
+            assert_eq!(read_number::<u8>(text.as_bytes()), text.parse().ok(), "{text}");
+            assert_eq!(read_number::<i64>(text.as_bytes()), text.parse().ok(), "{text}");
+        }
+        assert_eq!(read_number::<u64>(b"\xe9"), None);
     }
 
     proptest! {

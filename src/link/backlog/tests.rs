@@ -162,3 +162,54 @@ fn time_can_be_added_to_the_deadline_of_any_limit() {
         assert!(deadline.checked_add(Duration::from_secs(1 << 30)).is_some());
     }
 }
+
+/// An item that is received number by number.
+struct Numbers(std::ops::Range<u64>);
+
+impl Item for Numbers {
+    type Part = u64;
+
+    fn parts(&self) -> usize {
+        self.0.clone().count()
+    }
+
+    fn split(&mut self) -> Option<u64> {
+        (self.parts() > 1).then(|| self.0.next().unwrap())
+    }
+
+    fn into_last(self) -> u64 {
+        self.0.start
+    }
+}
+
+#[test]
+fn an_item_takes_its_room_until_its_last_part_is_received() {
+    let (mut sender, queue) = backlog::<_, u64>(1000);
+    assert!(matches!(sender.send(Numbers(0..3), 600, 3), SendOutcome::Queued));
+    assert!(matches!(sender.send(Numbers(3..5), 600, 2), SendOutcome::Dropped(_)));
+    assert_eq!(queue.len(), 4);
+    for (number, left) in [(0, 3), (1, 2)] {
+        assert_eq!(queue.try_recv(), Ok(Received::Item(number)));
+        assert_eq!((queue.len(), sender.fits(600)), (left, false));
+    }
+    assert_eq!(queue.try_recv(), Ok(Received::Item(2)));
+    assert_eq!((queue.len(), sender.room()), (1, 1000 - COUNT_SIZE));
+    assert_eq!(queue.try_recv(), Ok(Received::Lost(2)));
+    assert!(matches!(sender.send(Numbers(5..6), 600, 1), SendOutcome::Queued));
+    assert_eq!(queue.try_recv(), Ok(Received::Item(5)));
+    assert_eq!((queue.len(), sender.room()), (0, 1000));
+}
+
+#[test]
+fn every_waiting_receiver_is_woken_for_an_item_of_several_parts() {
+    let (mut sender, queue) = backlog::<_, u64>(1000);
+    let mut received = thread::scope(|scope| {
+        let receivers: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| queue.recv_deadline(Instant::now() + LIMIT))).collect();
+        sender.send(Numbers(0..4), 600, 4);
+        let received = receivers.into_iter().map(|receiver| receiver.join().unwrap().unwrap());
+        received.map(|received| format!("{received:?}")).collect::<Vec<_>>()
+    });
+    received.sort();
+    assert_eq!(received, ["Item(0)", "Item(1)", "Item(2)", "Item(3)"]);
+}
