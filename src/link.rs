@@ -28,12 +28,14 @@ mod handshake;
 mod hook;
 mod listener;
 mod notifier;
+mod outbox;
 mod peer;
 mod pipe;
 mod poll;
 mod port_file;
 mod reader;
 mod registry;
+mod reply_channel;
 mod reply_delivery;
 mod router;
 mod spool;
@@ -56,7 +58,7 @@ pub(crate) use self::backlog::{
 pub use self::cancel_token::CancelGuard;
 pub use self::cancel_token::CancelToken;
 pub(crate) use self::chunk::{Events, SequencedEvent};
-use self::connection::Connection;
+use self::connection::{Connection, Purpose, Sent};
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};
 pub use self::endpoint::Endpoint;
@@ -67,13 +69,14 @@ pub(crate) use self::hook::{EventHook, RawEvent};
 pub(crate) use self::listener::{Listener, drop_quietly, panic_text};
 pub(crate) use self::notifier::{Notifier, WaitEnd};
 pub(crate) use self::peer::{Peer, canonical};
-use self::pipe::Part;
+use self::pipe::{Part, pipe};
 pub(crate) use self::poll::readable_until;
 use self::reader::Reader;
 pub use self::registry::ListenerId;
 pub(crate) use self::registry::{Members, Registry};
-use self::router::Router;
+use self::reply_channel::{ReplyReceiver, reply_channel};
 pub(crate) use self::router::SequencedReply;
+use self::router::Waiter;
 pub(crate) use self::spool::BufferLimits;
 use self::thread::ConnectionThread;
 pub(crate) use self::ticket::Ticket;
@@ -131,7 +134,8 @@ impl Link {
         deadline: Instant,
         limit: Duration,
     ) -> Result<SequencedReply> {
-        self.submit(request, deadline, limit)?.wait(deadline, limit)
+        let (sent, channel) = self.write_whole(request, Purpose::Reply, deadline, limit)?;
+        self.ticket(request, sent, channel).wait_as(sent.is_alone, deadline, limit)
     }
 
     /// Sends a request, and returns a ticket for its reply.
@@ -141,8 +145,40 @@ impl Link {
         deadline: Instant,
         limit: Duration,
     ) -> Result<Ticket> {
-        let (id, outcome) = self.connection.write(request, deadline, limit, Router::push)?;
-        Ok(Ticket::new(Arc::clone(&self.connection), id, request.keyword(), outcome))
+        let (sent, channel) = self.write_whole(request, Purpose::Written, deadline, limit)?;
+        self.wait_written(request, sent, &channel, deadline, limit)?;
+        Ok(self.ticket(request, sent, channel))
+    }
+
+    fn write_whole(
+        &self,
+        request: &Request,
+        purpose: Purpose,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<(Sent, ReplyReceiver)> {
+        let (sender, channel) = reply_channel();
+        let waiter = Waiter::Whole(sender.clone());
+        let sent = self.connection.write(request, waiter, &sender, purpose, deadline, limit)?;
+        Ok((sent, channel))
+    }
+
+    fn wait_written(
+        &self,
+        request: &Request,
+        sent: Sent,
+        channel: &ReplyReceiver,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<()> {
+        if sent.is_written {
+            return Ok(());
+        }
+        self.connection.wait_written(sent.id, channel, request.keyword(), deadline, limit)
+    }
+
+    fn ticket(&self, request: &Request, sent: Sent, channel: ReplyReceiver) -> Ticket {
+        Ticket::new(Arc::clone(&self.connection), sent.id, request.keyword_cow(), channel)
     }
 
     /// Sends a request and passes its reply to `take` in parts of whole lines, as they arrive. `limit`
@@ -155,8 +191,11 @@ impl Link {
         mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let mut deadline = deadline_after(limit);
-        let (id, mut parts) =
-            self.connection.write(request, deadline, limit, Router::push_parts)?;
+        let (pipe, mut parts) = pipe(self.connection.buffer_limits);
+        let (turn, channel) = reply_channel();
+        let (waiter, purpose) = (Waiter::Parts(pipe), Purpose::Written);
+        let sent = self.connection.write(request, waiter, &turn, purpose, deadline, limit)?;
+        self.wait_written(request, sent, &channel, deadline, limit)?;
         let mut lines = Vec::new();
         loop {
             match parts.next(lines, deadline) {
@@ -169,7 +208,7 @@ impl Link {
                 Part::End(Ok(())) => return Ok(()),
                 Part::End(Err(reason)) => return Err(no_reply(request.keyword(), reason)),
                 // If the reply is complete, the reader is about to hand over its last part.
-                Part::TimedOut if self.connection.cancel(id) => lines = Vec::new(),
+                Part::TimedOut if self.connection.cancel(sent.id) => lines = Vec::new(),
                 Part::TimedOut => return Err(timeout(request.keyword(), limit).into()),
             }
             deadline = deadline_after(limit);

@@ -26,3 +26,4 @@ pub use reply::ReplyLine;
 pub(crate) use reply::{ReplyBuilder, Separator, StatusLine};
 pub use request::Request;
 pub(crate) use request::{COMMAND_LIMIT, line_problem};
+pub(crate) use wiped::Wiped;

@@ -3,17 +3,19 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Condvar, Mutex};
-use zeroize::Zeroizing;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::backlog::{Backlog, BacklogSender, Loss};
 use super::dispatcher::{Delivery, Dispatcher, LostEvents};
 use super::event_thread::EventThread;
 use super::hook::EventHooks;
-use super::router::{CancelOutcome, Router, SlotId, probe_key};
+use super::outbox::{Owner, Removal};
+use super::reply_channel::{ReplyReceiver, ReplySender};
+use super::router::{CancelOutcome, Router, SlotId, Waiter};
 use super::spool::BufferLimits;
 use super::timeout;
 use super::transport::{Stream, WriteOutcome};
@@ -23,22 +25,45 @@ use crate::wire::Request;
 /// How long a caller waits at the end of the connection until the hooks have returned.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The number of batches after which a writer whose request is written gives its turn to another.
+const MAX_BATCHES: usize = 8;
+
+/// The step for which the caller of [`Connection::write`] waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// For the reply, at once.
+    Reply,
+    /// Until the request is written.
+    Written,
+}
+
+/// A request that was sent, or is in the outbox.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) id: SlotId,
+    /// Whether no other command was pending.
+    pub(super) is_alone: bool,
+    /// Whether the request is written.
+    pub(super) is_written: bool,
+}
+
 /// The state of one connection.
 ///
 /// Lock order, outermost first. A thread that holds a lock never takes an earlier one:
 ///
 /// 1. `updating` of the controller's subscriptions: held across a whole `SETEVENTS`.
-/// 2. `outbox`: held while one request is written, so that slots are in the order of the wire. Taken
-///    with a deadline.
-/// 3. `router`: held for a push, a pop or a drain, never across input, output or user code.
-/// 4. Leaves, never two at once: the listeners, the hooks, a count of lost events, the event thread.
+/// 2. `router`: held for a push, a pop or a drain, never across input, output or user code. A slot and
+///    its request in the outbox are pushed together, so that slots are in the order of the wire.
+/// 3. Leaves, never two at once: the reply channels, the listeners, the hooks, a count of lost events,
+///    the event thread.
 ///
-/// The reader thread takes only 3 and 4, and tries 2. No lock is held during logging, since a logger
+/// The reader thread takes only 2 and 3. No lock is held during logging, since a logger
 /// may run any code. The reader thread logs only the end of the connection, since a logger that
 /// sends a command would wait for the reader.
 pub(super) struct Connection {
     pub(super) stream: Stream,
-    pub(super) outbox: Mutex<()>,
+    /// The limits of each pipe.
+    pub(super) buffer_limits: BufferLimits,
     pub(super) router: Mutex<Router>,
     /// Signaled when the router has ended; used with `router`.
     pub(super) ended: Condvar,
@@ -54,14 +79,14 @@ impl Connection {
     /// `events` is the queue to the event thread.
     pub(super) fn new(
         stream: Stream,
-        replies: BufferLimits,
+        buffer_limits: BufferLimits,
         events: Backlog<Delivery, LostEvents>,
     ) -> Self {
         let (wake_reader, wakeups) = bounded(1);
         Self {
             stream,
-            outbox: Mutex::default(),
-            router: Mutex::new(Router::new(replies)),
+            buffer_limits,
+            router: Mutex::new(Router::new()),
             ended: Condvar::new(),
             dispatcher: Dispatcher::default(),
             hooks: EventHooks::default(),
@@ -71,67 +96,144 @@ impl Connection {
         }
     }
 
-    /// Appends a slot to the queue by `push` and writes the request, both under the lock `outbox`.
-    pub(super) fn write<P>(
+    /// Appends a slot and the request under one lock, and writes the request, unless another caller
+    /// is writing. In that case that caller writes it, or wakes this one by `turn` to do so: see
+    /// [`wait_written`](Self::wait_written).
+    ///
+    /// If other callers are about to send commands, the caller of a [`Wait::Reply`] yields the
+    /// processor before it writes, so that their requests are written with its own.
+    pub(super) fn write(
         &self,
         request: &Request,
+        waiter: Waiter,
+        turn: &ReplySender,
+        purpose: Purpose,
         deadline: Instant,
         limit: Duration,
-        push: impl FnOnce(&mut Router) -> Result<(SlotId, P), Disconnect>,
-    ) -> Result<(SlotId, P)> {
-        // Zeroized, since it may contain a secret.
-        let encoded = Zeroizing::new(request.encode()?);
+    ) -> Result<Sent> {
+        let length = request.checked_length()?;
         // No lock is held, since a logger may run any code.
         log::trace!("{request:?}");
-        let timed_out = || Error::from(timeout(request.keyword(), limit));
-        let outbox = self.outbox.try_lock_until(deadline).ok_or_else(timed_out)?;
+        let waits_for_write = purpose == Purpose::Written;
         let mut router = self.router.lock();
-        let mut probe_written = WriteOutcome::All;
-        if router.owes_probe() {
+        let owner = || Owner { sender: turn.clone(), waits_for_write };
+        let id = router.submit(request, length, waiter, owner)?;
+        // A full channel has a wake-up that the reader has not consumed yet.
+        let _ = self.wake_reader.try_send(());
+        let is_writer = router.outbox.enter();
+        if is_writer && router.has_crowd() && !waits_for_write {
             drop(router);
-            probe_written = self.write_owed_probe(deadline);
+            thread::yield_now();
             router = self.router.lock();
         }
-        let written = match probe_written {
-            WriteOutcome::All => {
-                let (id, receiver) = push(&mut router)?;
-                if request.ends_connection() {
-                    router.expect_end(id, Disconnect::Quit);
-                }
+        let is_alone = router.is_waiting_alone();
+        let written = match is_writer {
+            true => self.write_outbox(router, Some(id), deadline),
+            false => {
                 drop(router);
-                // A full channel has a wake-up that the reader has not consumed yet.
-                let _ = self.wake_reader.try_send(());
-                match self.write_slot(id, &encoded, deadline) {
-                    WriteOutcome::All => Ok((id, receiver)),
-                    failed => Err(failed),
-                }
-            }
-            failed => {
-                drop(router);
-                Err(failed)
+                WriteOutcome::All
             }
         };
-        drop(outbox);
-        match written {
-            Err(WriteOutcome::Failed(error)) => Err(self.write_failed(error)),
-            other => {
-                // Another thread that canceled its slot meanwhile found the outbox locked.
-                self.send_owed_probe();
-                other.map_err(|_| timed_out())
-            }
+        self.check_written(written, request.keyword(), limit)?;
+        Ok(Sent { id, is_alone, is_written: is_writer })
+    }
+
+    /// Waits until a request is written that another caller was to write.
+    pub(super) fn wait_written(
+        &self,
+        id: SlotId,
+        turn: &ReplyReceiver,
+        command: &str,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<()> {
+        let written = if turn.wait_turn(deadline) {
+            self.take_turn(id, deadline)
+        } else {
+            withdrawn(self.router.lock().withdraw(id))
+        };
+        self.check_written(written, command, limit)
+    }
+
+    /// Writes the outbox if the owner of this request was woken to do so.
+    pub(super) fn take_turn(&self, id: SlotId, deadline: Instant) -> WriteOutcome {
+        let mut router = self.router.lock();
+        match router.outbox.take_turn(id) {
+            true => self.write_outbox(router, Some(id), deadline),
+            false => WriteOutcome::All,
         }
     }
 
-    /// Sends a probe if one is owed and this does not block. If the outbox is locked, its holder sends
-    /// the probe; if the socket has no room, the reader sends it after its next read.
+    /// Returns the error of a write that failed.
+    pub(super) fn check_written(
+        &self,
+        written: WriteOutcome,
+        command: &str,
+        limit: Duration,
+    ) -> Result<()> {
+        match written {
+            WriteOutcome::All => Ok(()),
+            WriteOutcome::Nothing => Err(timeout(command, limit).into()),
+            WriteOutcome::Failed(error) => Err(self.write_failed(error)),
+        }
+    }
+
+    /// Writes the outbox, as its writer: until the own request is written, or else as much as the
+    /// socket has room for. Then gives the turn to the next writer.
+    fn write_outbox<'a>(
+        &'a self,
+        mut router: MutexGuard<'a, Router>,
+        own: Option<SlotId>,
+        deadline: Instant,
+    ) -> WriteOutcome {
+        for batch in 1.. {
+            let taken = router.outbox.take();
+            drop(router);
+            let (written, outcome) = self.stream.write_available(&taken);
+            router = self.router.lock();
+            router.outbox.written(taken, written);
+            let has_room = match outcome {
+                Ok(()) => true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+                Err(error) => {
+                    router.outbox.leave();
+                    return WriteOutcome::Failed(error);
+                }
+            };
+            if own.is_none_or(|id| !router.outbox.contains(id)) {
+                let is_done = router.outbox.is_empty() || !has_room;
+                if is_done || batch >= MAX_BATCHES {
+                    router.outbox.leave();
+                    if is_done || !router.outbox.enter() {
+                        break;
+                    }
+                }
+            } else if !has_room {
+                drop(router);
+                let outcome = self.stream.wait_writable(deadline);
+                router = self.router.lock();
+                if let Err(error) = outcome {
+                    let removal = own.map_or(Removal::Written, |id| router.withdraw(id));
+                    router.outbox.leave();
+                    return match error.kind() {
+                        io::ErrorKind::TimedOut => withdrawn(removal),
+                        _ => WriteOutcome::Failed(error),
+                    };
+                }
+            }
+        }
+        WriteOutcome::All
+    }
+
+    /// Sends a probe if one is owed, as soon as the socket has room: if it has none, the next writer
+    /// sends it, or the reader after its next read.
     pub(super) fn send_owed_probe(&self) {
-        if !self.router.lock().owes_probe() {
+        let mut router = self.router.lock();
+        router.submit_owed_probe();
+        if router.outbox.is_empty() || !router.outbox.enter() {
             return;
         }
-        let Some(outbox) = self.outbox.try_lock() else { return };
-        let written = self.write_owed_probe(Instant::now());
-        drop(outbox);
-        match written {
+        match self.write_outbox(router, None, Instant::now()) {
             // The reader detects the end itself, and this may be the reader thread.
             WriteOutcome::Failed(error) if !is_end(&error) => {
                 self.end(&Disconnect::Write(Arc::new(error)));
@@ -140,30 +242,22 @@ impl Connection {
         }
     }
 
-    /// Writes a probe if one is owed. The caller holds the outbox.
-    fn write_owed_probe(&self, deadline: Instant) -> WriteOutcome {
-        let Some(nonce) = self.router.lock().push_probe() else { return WriteOutcome::All };
-        let probe = format!("GETINFO {}\r\n", probe_key(nonce));
-        self.write_slot(nonce.into(), probe.as_bytes(), deadline)
-    }
-
-    /// Writes the command of the last slot, and takes the slot back if not a byte was written.
-    fn write_slot(&self, id: SlotId, command: &[u8], deadline: Instant) -> WriteOutcome {
-        let written = self.stream.write_all(command, deadline);
-        if let WriteOutcome::Nothing = written {
-            self.router.lock().take_back(id);
-        }
-        written
-    }
-
     /// Cancels a slot. Returns whether its reply was complete already.
     pub(super) fn cancel(&self, id: SlotId) -> bool {
         let outcome = self.router.lock().cancel(id);
-        if outcome == CancelOutcome::Queued {
-            self.send_owed_probe();
-            log::debug!("a caller timed out; a probe checks that replies are in step");
+        match outcome {
+            CancelOutcome::Queued => {
+                self.send_owed_probe();
+                log::debug!("a caller timed out; a probe checks that replies are in step");
+            }
+            CancelOutcome::Begun => {
+                let error = io::Error::from(io::ErrorKind::TimedOut);
+                self.end(&Disconnect::Write(Arc::new(error)));
+            }
+            CancelOutcome::Incoming | CancelOutcome::Complete | CancelOutcome::Unwritten => {}
         }
-        outcome == CancelOutcome::Complete
+        // The end of the connection is an outcome too.
+        matches!(outcome, CancelOutcome::Complete | CancelOutcome::Begun)
     }
 
     /// Ends the connection after a failed write. If tor closed it first, this waits a moment for the
@@ -236,6 +330,15 @@ impl Drop for FailSlotsOnDrop<'_> {
         self.0.router.lock().end();
         self.0.ended.notify_all();
         let _ = self.0.wake_reader.try_send(());
+    }
+}
+
+/// Returns the outcome of the write of a request that was withdrawn at its deadline.
+fn withdrawn(removal: Removal) -> WriteOutcome {
+    match removal {
+        Removal::Removed => WriteOutcome::Nothing,
+        Removal::Written => WriteOutcome::All,
+        Removal::Begun => WriteOutcome::Failed(io::ErrorKind::TimedOut.into()),
     }
 }
 

@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use super::backlog::backlog;
 use super::cancel_token::CancelToken;
 use super::reader::Reader;
-use super::router::Router;
-use super::{
-    Connection, Endpoint, Link, LinkLimits, Peer, Stream, Ticket, deadline_after, timeout,
-};
+use super::{Connection, Endpoint, Link, LinkLimits, Peer, Stream, deadline_after, timeout};
 use crate::error::{ConnectProblem, Result};
 use crate::wire::{Reply, Request};
 
@@ -59,8 +56,7 @@ impl Handshake {
     pub(crate) fn call(&mut self, request: &Request, limit: Duration) -> Result<Reply> {
         let deadline = deadline_after(limit);
         let connection = &self.link.connection;
-        let (id, outcome) = connection.write(request, deadline, limit, Router::push)?;
-        let ticket = Ticket::new(Arc::clone(connection), id, request.keyword(), outcome);
+        let ticket = self.link.submit(request, deadline, limit)?;
         loop {
             // A peer that sends without end does not delay the deadline.
             let in_time = Instant::now() < deadline;

@@ -76,8 +76,7 @@ impl ReplyDelivery {
             ReplyRoute::Waiter(Waiter::Whole(sender)) => {
                 self.collect(rest)?;
                 let reply = std::mem::take(&mut self.whole).finish();
-                // Fails only if the ticket was dropped.
-                drop(sender.try_send(Ok(SequencedReply { reply, events_before })));
+                sender.send(Ok(SequencedReply { reply, events_before }));
             }
             ReplyRoute::Waiter(Waiter::Parts(pipe)) => {
                 pipe.push(rest);
@@ -142,8 +141,7 @@ impl ReplyDelivery {
                     let parse = |bytes| Reply::parse(bytes).map_err(Disconnect::Protocol);
                     let bytes = spool.into_bytes().map_err(NoReply::Buffer);
                     let reply = bytes.and_then(|bytes| parse(bytes).map_err(NoReply::Closed));
-                    let outcome = reply.map(|reply| SequencedReply { reply, events_before });
-                    drop(sender.try_send(outcome));
+                    sender.send(reply.map(|reply| SequencedReply { reply, events_before }));
                 }
                 Waiter::Parts(pipe) => {
                     pipe.fill(spool);

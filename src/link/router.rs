@@ -39,17 +39,15 @@ mod slot;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, bounded};
 use memchr::memmem;
 
 pub(crate) use self::outcome::SequencedReply;
 pub(super) use self::outcome::{CancelOutcome, LineRoute, NoReply, Outcome, ReplyRoute};
 use self::slot::Slot;
 pub(super) use self::slot::{SlotId, Waiter};
-use super::pipe::{PipeReader, pipe};
-use super::spool::BufferLimits;
+use super::outbox::{Outbox, Owner, Removal};
 use crate::error::Disconnect;
-use crate::wire::{Separator, StatusLine};
+use crate::wire::{Request, Separator, StatusLine};
 
 /// The reply whose first line has arrived, but not its last.
 #[derive(Debug)]
@@ -88,12 +86,14 @@ pub(super) struct Router {
     phase: Phase,
     /// The reason for the end of the stream after the command of this slot.
     expected_end: Option<(SlotId, Disconnect)>,
-    /// The limits of each pipe.
-    buffer_limits: BufferLimits,
+    /// The requests of the last slots.
+    pub(super) outbox: Outbox,
+    /// The number of commands that were pending at once lately: it decreases by one with each command.
+    crowd: usize,
 }
 
 impl Router {
-    pub(super) fn new(buffer_limits: BufferLimits) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             slots: VecDeque::new(),
             incoming: None,
@@ -104,22 +104,9 @@ impl Router {
             may_probe: false,
             phase: Phase::Open,
             expected_end: None,
-            buffer_limits,
+            outbox: Outbox::default(),
+            crowd: 0,
         }
-    }
-
-    /// Appends a slot for a caller that wants the whole reply.
-    pub(super) fn push(&mut self) -> Result<(SlotId, Receiver<Outcome>), Disconnect> {
-        let (sender, receiver) = bounded(1);
-        let id = self.push_waiter(Waiter::Whole(sender))?;
-        Ok((id, receiver))
-    }
-
-    /// Appends a slot for a caller that wants the reply in parts.
-    pub(super) fn push_parts(&mut self) -> Result<(SlotId, PipeReader), Disconnect> {
-        let (sender, reader) = pipe(self.buffer_limits);
-        let id = self.push_waiter(Waiter::Parts(sender))?;
-        Ok((id, reader))
     }
 
     /// Appends a slot for a probe if one is owed. Returns its nonce.
@@ -127,18 +114,14 @@ impl Router {
         if !self.owes_probe {
             return None;
         }
-        let id = self.push_waiter(Waiter::Probe).ok()?;
+        let id = self.push(Waiter::Probe).ok()?;
         self.probes.push_back(id);
         self.owes_probe = false;
         Some(id.nonce())
     }
 
-    /// Returns whether a probe must be sent.
-    pub(super) fn owes_probe(&self) -> bool {
-        self.owes_probe
-    }
-
-    fn push_waiter(&mut self, waiter: Waiter) -> Result<SlotId, Disconnect> {
+    /// Appends a slot.
+    pub(super) fn push(&mut self, waiter: Waiter) -> Result<SlotId, Disconnect> {
         if let Phase::Ended(reason) = &self.phase {
             return Err(reason.clone());
         }
@@ -148,15 +131,46 @@ impl Router {
         Ok(id)
     }
 
-    /// Removes the last slot, whose command was not written.
-    pub(super) fn take_back(&mut self, id: SlotId) {
-        if self.slots.back().is_none_or(|slot| slot.id != id) {
-            return;
+    /// Appends a slot, and its request to the outbox; in front of it a probe if one is owed. `owner`
+    /// is the caller if it has to wait for the writer.
+    pub(super) fn submit(
+        &mut self,
+        request: &Request,
+        length: usize,
+        waiter: Waiter,
+        owner: impl FnOnce() -> Owner,
+    ) -> Result<SlotId, Disconnect> {
+        self.submit_owed_probe();
+        let id = self.push(waiter)?;
+        if request.ends_connection() {
+            self.expect_end(id, Disconnect::Quit);
         }
-        self.slots.pop_back();
-        if self.probes.back() == Some(&id) {
-            self.probes.pop_back();
-            self.owes_probe = true;
+        request.parts().for_each(|part| self.outbox.bytes().extend_from_slice(part));
+        let owner = self.outbox.has_writer().then(owner);
+        self.outbox.append(id, length, owner);
+        let pending = self.slots.len() + usize::from(self.incoming.is_some());
+        self.crowd = pending.max(self.crowd.saturating_sub(1));
+        Ok(id)
+    }
+
+    /// Appends a slot for a probe if one is owed, and the probe to the outbox.
+    pub(super) fn submit_owed_probe(&mut self) {
+        let Some(nonce) = self.push_probe() else { return };
+        let probe = format!("GETINFO {}\r\n", probe_key(nonce));
+        self.outbox.bytes().extend_from_slice(probe.as_bytes());
+        self.outbox.append(nonce.into(), probe.len(), None);
+    }
+
+    /// Returns whether other callers sent commands at the same time as the last one.
+    pub(super) fn has_crowd(&self) -> bool {
+        self.crowd > 1
+    }
+
+    /// Removes a slot whose command was removed from the outbox.
+    fn take_back(&mut self, id: SlotId) {
+        let index = self.index_of(id);
+        if self.slots.get(index).is_some_and(|slot| slot.id == id) {
+            self.slots.remove(index);
         }
         self.expected_end.take_if(|(ending, _)| *ending == id);
     }
@@ -176,8 +190,23 @@ impl Router {
         self.may_probe = true;
     }
 
+    /// Removes the request of a caller that timed out from the outbox, and its slot.
+    pub(super) fn withdraw(&mut self, id: SlotId) -> Removal {
+        let removal = self.outbox.remove(id);
+        if removal == Removal::Removed {
+            self.take_back(id);
+        }
+        self.outbox.decline_turn(id);
+        removal
+    }
+
     /// Cancels the slot of a caller that timed out.
     pub(super) fn cancel(&mut self, id: SlotId) -> CancelOutcome {
+        match self.withdraw(id) {
+            Removal::Removed => return CancelOutcome::Unwritten,
+            Removal::Begun => return CancelOutcome::Begun,
+            Removal::Written => {}
+        }
         match &mut self.incoming {
             Some(Incoming::Owned(slot)) if slot.id == id => {
                 slot.waiter = Waiter::Canceled;
@@ -352,6 +381,7 @@ impl Router {
         for slot in incoming.into_iter().chain(self.slots.drain(..)) {
             slot.waiter.fail(NoReply::Closed(reason.clone()));
         }
+        self.outbox = Outbox::default();
         self.phase = Phase::Ended(reason);
     }
 

@@ -1,12 +1,12 @@
 //! A ticket: the right of a caller to the reply of its command.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-
+use super::reply_channel::{ReplyReceiver, Wake};
 use super::router::{NoReply, Outcome, SequencedReply, SlotId};
 use super::{Connection, timeout};
 use crate::error::{BufferError, Error, InvalidInput, Result};
@@ -22,18 +22,18 @@ const HANDOVER_TIMEOUT: Duration = Duration::from_millis(100);
 pub(crate) struct Ticket {
     connection: Arc<Connection>,
     id: SlotId,
-    command: Box<str>,
-    outcome: Receiver<Outcome>,
+    command: Cow<'static, str>,
+    channel: ReplyReceiver,
 }
 
 impl Ticket {
     pub(super) fn new(
         connection: Arc<Connection>,
         id: SlotId,
-        command: &str,
-        outcome: Receiver<Outcome>,
+        command: Cow<'static, str>,
+        channel: ReplyReceiver,
     ) -> Self {
-        Self { connection, id, command: command.into(), outcome }
+        Self { connection, id, command, channel }
     }
 
     /// Returns the keyword of the command.
@@ -48,45 +48,63 @@ impl Ticket {
 
     /// Waits for the reply. If the deadline passes, cancels the slot.
     pub(crate) fn wait(&self, deadline: Instant, limit: Duration) -> Result<SequencedReply> {
-        if let Some(outcome) = self.spin() {
-            return self.result(outcome);
-        }
-        match self.outcome.recv_deadline(deadline) {
-            Ok(outcome) => self.result(outcome),
-            // A slot always sends one outcome, so this one was received before.
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(InvalidInput::new("reply", "was received already").into())
+        let is_alone = self.connection.router.lock().is_waiting_alone();
+        self.wait_as(is_alone, deadline, limit)
+    }
+
+    /// Waits for the reply. `is_alone` says whether no other command is pending.
+    pub(super) fn wait_as(
+        &self,
+        is_alone: bool,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<SequencedReply> {
+        if is_alone {
+            if let Some(outcome) = self.spin() {
+                return self.result(outcome);
             }
-            Err(RecvTimeoutError::Timeout) => {
-                if self.connection.cancel(self.id) {
-                    if let Ok(outcome) = self.outcome.recv_timeout(HANDOVER_TIMEOUT) {
-                        return self.result(outcome);
-                    }
+        }
+        loop {
+            match self.channel.wait(deadline) {
+                Wake::Outcome(outcome) => return self.result(outcome),
+                Wake::Received => {
+                    return Err(InvalidInput::new("reply", "was received already").into());
                 }
-                Err(timeout(&self.command, limit).into())
+                Wake::Turn => {
+                    let written = self.connection.take_turn(self.id, deadline);
+                    self.connection.check_written(written, &self.command, limit)?;
+                }
+                Wake::TimedOut => break,
             }
         }
+        if self.connection.cancel(self.id) {
+            if let Wake::Outcome(outcome) = self.channel.wait(Instant::now() + HANDOVER_TIMEOUT) {
+                return self.result(outcome);
+            }
+        }
+        Err(timeout(&self.command, limit).into())
     }
 
     /// Returns the reply if it has arrived, once.
     pub(crate) fn try_wait(&self) -> Option<Result<SequencedReply>> {
-        self.outcome.try_recv().ok().map(|outcome| self.result(outcome))
+        self.channel.try_receive().map(|outcome| self.result(outcome))
     }
 
-    /// Spins for the reply if no other command is pending. It yields the processor in each turn, so
-    /// that the reader and tor can run.
+    /// Spins for the reply. It yields the processor in each turn, so that the reader and tor can run.
     fn spin(&self) -> Option<Outcome> {
-        if !self.connection.router.lock().is_waiting_alone() {
-            return self.outcome.try_recv().ok();
-        }
-        let until = Instant::now() + SPIN_LIMIT;
-        while Instant::now() < until {
-            if let Ok(outcome) = self.outcome.try_recv() {
+        let mut until = None;
+        loop {
+            if let Some(outcome) = self.channel.try_receive() {
                 return Some(outcome);
             }
+            // Most replies arrive during the first turn, so the clock is read after it.
             thread::yield_now();
+            match until {
+                None => until = Some(Instant::now() + SPIN_LIMIT),
+                Some(until) if Instant::now() >= until => return self.channel.try_receive(),
+                Some(_) => {}
+            }
         }
-        None
     }
 
     fn result(&self, outcome: Outcome) -> Result<SequencedReply> {

@@ -132,25 +132,43 @@ impl Stream {
     /// Writes all bytes before the deadline, with one system call if the socket has room.
     pub(crate) fn write_all(&self, bytes: &[u8], deadline: Instant) -> WriteOutcome {
         let mut rest = bytes;
-        while !rest.is_empty() {
-            let error = match send(self.as_fd().as_raw_fd(), rest, NO_WAIT) {
-                Ok(sent) => {
-                    rest = rest.get(sent..).unwrap_or_default();
-                    continue;
+        loop {
+            let (sent, outcome) = self.write_available(rest);
+            rest = rest.get(sent..).unwrap_or_default();
+            let error = match outcome {
+                Ok(()) => return WriteOutcome::All,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match self.wait_writable(deadline) {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
                 }
-                Err(Errno::EINTR) => continue,
-                Err(Errno::EAGAIN) => match wait_until(self, PollFlags::POLLOUT, deadline) {
-                    Ok(()) => continue,
-                    Err(error) => error,
-                },
-                Err(error) => error.into(),
+                Err(error) => error,
             };
             if error.kind() == io::ErrorKind::TimedOut && rest.len() == bytes.len() {
                 return WriteOutcome::Nothing;
             }
             return WriteOutcome::Failed(error);
         }
-        WriteOutcome::All
+    }
+
+    /// Writes as many bytes as the socket has room for, without blocking. Returns their number, and
+    /// the error that prevented more.
+    pub(super) fn write_available(&self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match send(self.as_fd().as_raw_fd(), rest, NO_WAIT) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(Errno::EINTR) => {}
+                Err(error) => return (bytes.len() - rest.len(), Err(error.into())),
+            }
+        }
+        (bytes.len(), Ok(()))
+    }
+
+    /// Waits until the socket has room.
+    pub(super) fn wait_writable(&self, deadline: Instant) -> io::Result<()> {
+        wait_until(self, PollFlags::POLLOUT, deadline)
     }
 
     /// Reads available bytes, waiting for them until the deadline. Returns 0 at the end of the stream.

@@ -18,6 +18,9 @@ use crate::error::InvalidInput;
 /// `500 Line too long.` and closes the connection.
 pub(crate) const COMMAND_LIMIT: usize = 1_048_575;
 
+/// The length for which a command line has room from the start. Few are longer.
+const USUAL_LENGTH: usize = 64;
+
 /// The keywords whose arguments contain no secret, so that `Debug` and logs may show them.
 const WITHOUT_SECRETS: &[&str] = &[
     "ATTACHSTREAM",
@@ -70,7 +73,9 @@ pub struct Request {
 impl Request {
     /// Creates a request with a keyword, such as `GETINFO`.
     pub(crate) fn new(keyword: &'static str) -> Self {
-        Self { keyword: keyword.into(), line: keyword.into(), data: None }
+        let mut line = Wiped::with_capacity(USUAL_LENGTH);
+        line.extend_from_slice(keyword.as_bytes());
+        Self { keyword: keyword.into(), line, data: None }
     }
 
     /// Creates a request from a whole command line.
@@ -200,6 +205,11 @@ impl Request {
         &self.keyword
     }
 
+    /// Returns the keyword as a value, without a copy if it is a known one.
+    pub(crate) fn keyword_cow(&self) -> Cow<'static, str> {
+        self.keyword.clone()
+    }
+
     /// Returns the command line behind the keyword.
     pub(crate) fn arguments(&self) -> &[u8] {
         let start = self.line.iter().position(|byte| matches!(byte, b' ' | b'\t'));
@@ -226,20 +236,32 @@ impl Request {
     /// [`InvalidInput`] if the command has more than 1,048,575 bytes, at which tor closes the connection,
     /// or if tor would abort, never answer or answer twice.
     pub fn encode(&self) -> Result<Vec<u8>, InvalidInput> {
+        let length = self.checked_length()?;
+        let mut bytes = Vec::with_capacity(length);
+        self.parts().for_each(|part| bytes.extend_from_slice(part));
+        Ok(bytes)
+    }
+
+    /// Returns the number of bytes for the wire.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encode`](Self::encode).
+    pub(crate) fn checked_length(&self) -> Result<usize, InvalidInput> {
         self.preflight()?;
-        let data = self.data.as_deref().unwrap_or_default();
-        let length = self.line.len() + 2 + data.len();
+        let length = self.parts().map(<[u8]>::len).sum();
         if length > COMMAND_LIMIT {
             return Err(InvalidInput::new(
                 "command",
                 format!("has {length} bytes, and tor accepts at most {COMMAND_LIMIT}"),
             ));
         }
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&self.line);
-        bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(data);
-        Ok(bytes)
+        Ok(length)
+    }
+
+    /// Returns the bytes for the wire, in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        [&self.line, &b"\r\n"[..], self.data.as_deref().unwrap_or_default()].into_iter()
     }
 }
 

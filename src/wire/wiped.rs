@@ -1,16 +1,42 @@
 //! A growing buffer that is zeroized, with every allocation that it had.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use zeroize::Zeroize as _;
 
 /// A buffer that can contain a secret. It is zeroized when it is dropped, and when it moves to a larger
 /// allocation.
+///
+/// **Invariant**: the allocation behind the last byte was never written, or is zeroized.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wiped(Vec<u8>);
 
 impl Wiped {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Removes all bytes, and keeps the allocation.
+    pub(crate) fn clear(&mut self) {
+        self.0.as_mut_slice().zeroize();
+        self.0.clear();
+    }
+
+    /// Removes a range of bytes.
+    pub(crate) fn remove(&mut self, range: Range<usize>) {
+        let length = self.0.len();
+        let (start, end) = (range.start.min(length), range.end.min(length));
+        self.0.copy_within(end.., start);
+        let length = length - (end - start);
+        self.0.get_mut(length..).unwrap_or_default().zeroize();
+        self.0.truncate(length);
+    }
+
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         self.0.extend_from_slice(bytes);
@@ -37,7 +63,7 @@ impl Wiped {
         }
         let mut larger = Vec::with_capacity((self.0.len() + more).max(2 * self.0.len()));
         larger.extend_from_slice(&self.0);
-        self.0.zeroize();
+        self.clear();
         self.0 = larger;
     }
 }
@@ -58,7 +84,7 @@ impl Deref for Wiped {
 
 impl Drop for Wiped {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.clear();
     }
 }
 

@@ -55,4 +55,8 @@ pub(in crate::link) enum CancelOutcome {
     Incoming,
     /// The reply was complete already.
     Complete,
+    /// Not a byte of the command was written, and it was removed.
+    Unwritten,
+    /// Only a part of the command was written, which ends the connection.
+    Begun,
 }

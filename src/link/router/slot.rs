@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
 use memchr::memmem;
 
 use super::super::pipe::Pipe;
-use super::{NoReply, Outcome, probe_key};
+use super::super::reply_channel::ReplySender;
+use super::{NoReply, probe_key};
 
 /// The ID of a slot, unique on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +38,7 @@ impl SlotId {
     }
 }
 
-/// The slot of one command. It owns the only sender to its caller, so that no caller can wait for a
-/// slot that does not exist any more.
+/// The slot of one command.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) id: SlotId,
@@ -50,7 +49,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(in crate::link) enum Waiter {
     /// A caller that wants the whole reply.
-    Whole(Sender<Outcome>),
+    Whole(ReplySender),
     /// A caller that wants the reply in parts.
     Parts(Arc<Pipe>),
     /// The connection, which sent a probe.
@@ -63,7 +62,7 @@ impl Waiter {
     /// Reports that there will be no reply.
     pub(in crate::link) fn fail(self, reason: NoReply) {
         match self {
-            Self::Whole(sender) => drop(sender.try_send(Err(reason))),
+            Self::Whole(sender) => sender.send(Err(reason)),
             Self::Parts(pipe) => pipe.end(Err(reason)),
             Self::Probe | Self::Canceled => {}
         }

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use parking_lot::Mutex;
 
-use super::super::pipe::{Part, PipeReader};
+use super::super::outbox::Owner;
+use super::super::pipe::{Part, PipeReader, pipe};
+use super::super::reply_channel::{ReplyReceiver, reply_channel};
 use super::super::reply_delivery::ReplyDelivery;
 use super::super::spool::BufferLimits;
-use super::{CancelOutcome, NoReply, Outcome, Router, SlotId, probe_key};
+use super::{CancelOutcome, NoReply, Router, SlotId, Waiter, probe_key};
 use crate::error::{BufferProblem, Disconnect};
-use crate::wire::{Frame, Limits, Message};
+use crate::wire::{Frame, Limits, Message, Request};
 
 mod model;
 mod stray_lines;
@@ -18,6 +19,7 @@ mod stray_lines;
 /// A reader without socket.
 struct Connection {
     router: Mutex<Router>,
+    buffers: BufferLimits,
     replies: ReplyDelivery,
     frame: Frame,
     events: u64,
@@ -31,20 +33,32 @@ impl Connection {
     }
 
     fn with(buffers: BufferLimits, wire: Limits) -> Self {
-        let mut router = Router::new(buffers);
+        let mut router = Router::new();
         router.allow_probes();
         let replies = ReplyDelivery::new(buffers, wire.reply);
         let mut frame = Frame::new(wire);
         frame.set_authenticated(wire);
-        Self { router: Mutex::new(router), replies, frame, events: 0 }
+        Self { router: Mutex::new(router), buffers, replies, frame, events: 0 }
     }
 
-    fn push(&self) -> (SlotId, Receiver<Outcome>) {
-        self.router.lock().push().unwrap()
+    fn push(&self) -> (SlotId, ReplyReceiver) {
+        let (sender, receiver) = reply_channel();
+        (self.router.lock().push(Waiter::Whole(sender)).unwrap(), receiver)
     }
 
     fn push_parts(&self) -> (SlotId, PipeReader) {
-        self.router.lock().push_parts().unwrap()
+        let (pipe, reader) = pipe(self.buffers);
+        (self.router.lock().push(Waiter::Parts(pipe)).unwrap(), reader)
+    }
+
+    /// Appends a slot, and its request to the outbox.
+    fn submit(&self) -> (SlotId, ReplyReceiver) {
+        let (sender, receiver) = reply_channel();
+        let owner = Owner { sender: sender.clone(), waits_for_write: false };
+        let (request, waiter) = (Request::new("SAVECONF"), Waiter::Whole(sender));
+        let length = request.checked_length().unwrap();
+        let id = self.router.lock().submit(&request, length, waiter, || owner).unwrap();
+        (id, receiver)
     }
 
     fn cancel(&self, id: SlotId) -> CancelOutcome {
@@ -113,8 +127,8 @@ fn refusal(nonce: u64) -> String {
     format!("552 Unrecognized key \"{}\"\r\n", probe_key(nonce))
 }
 
-fn text(receiver: &Receiver<Outcome>) -> Option<String> {
-    let sequenced = receiver.try_recv().ok()?.ok()?;
+fn text(receiver: &ReplyReceiver) -> Option<String> {
+    let sequenced = receiver.try_receive()?.ok()?;
     Some(String::from_utf8(sequenced.reply.to_wire()).unwrap().trim_end().to_owned())
 }
 
@@ -125,8 +139,8 @@ fn failure(reason: NoReply) -> String {
     }
 }
 
-fn reason(receiver: &Receiver<Outcome>) -> Option<String> {
-    receiver.try_recv().ok()?.err().map(failure)
+fn reason(receiver: &ReplyReceiver) -> Option<String> {
+    receiver.try_receive()?.err().map(failure)
 }
 
 /// Reads the available lines, and the end of the reply if it has ended.
@@ -271,14 +285,13 @@ fn a_surplus_reply_in_doubt_ends_the_connection() {
 }
 
 #[test]
-fn a_slot_whose_command_was_not_written_is_taken_back_and_a_probe_stays_owed() {
+fn a_slot_whose_command_was_not_written_is_taken_back_without_a_probe() {
     let mut tor = Connection::new();
     let ((), nonce) = tor.doubt(|_| ());
-    let (id, _receiver) = tor.push();
+    let (id, _receiver) = tor.submit();
     tor.router.lock().expect_end(id, Disconnect::Quit);
-    tor.router.lock().take_back(id);
-    tor.router.lock().take_back(SlotId::from(nonce));
-    let nonce = tor.push_probe().unwrap();
+    assert_eq!(tor.cancel(id), CancelOutcome::Unwritten);
+    assert_eq!(tor.push_probe(), None);
     tor.feed(format!("250 late\r\n{}", refusal(nonce))).unwrap();
     assert_eq!(tor.feed("250 OK\r\n").unwrap_err().to_string(), UNEXPECTED);
     // The end that the command would have caused is not expected either.
@@ -344,7 +357,7 @@ fn every_caller_gets_the_first_reason_now_and_later() {
     }
     let end = Some(Err("tor closed the connection".to_owned()));
     assert_eq!(read_available(&mut parts), (String::new(), end));
-    assert_eq!(router.push().unwrap_err().to_string(), "tor closed the connection");
+    assert_eq!(router.push(Waiter::Canceled).unwrap_err().to_string(), "tor closed the connection");
 }
 
 #[test]
@@ -359,11 +372,11 @@ fn an_expected_end_has_the_reason_of_the_command() {
 #[test]
 fn the_first_of_two_commands_that_end_the_connection_counts() {
     let tor = Connection::new();
-    let ((first, _), (second, _)) = (tor.push(), tor.push());
+    let ((first, _), (second, _)) = (tor.submit(), tor.submit());
     let mut router = tor.router.into_inner();
     router.expect_end(first, Disconnect::Quit);
     router.expect_end(second, Disconnect::Quit);
-    router.take_back(second);
+    assert_eq!(router.cancel(second), CancelOutcome::Unwritten);
     assert!(matches!(end(&mut router, &Disconnect::EndOfStream), Some(Disconnect::Quit)));
 }
 

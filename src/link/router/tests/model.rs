@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crossbeam_channel::Receiver;
 use proptest::prelude::*;
 
 use super::super::super::pipe::PipeReader;
+use super::super::super::reply_channel::ReplyReceiver;
 use super::super::super::spool::BufferLimits;
-use super::super::{CancelOutcome, Outcome, SlotId};
+use super::super::{CancelOutcome, SlotId};
 use super::{Connection, read_available, refusal, text};
 use crate::error::Disconnect;
 use crate::wire::Limits;
@@ -60,7 +60,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 enum Kind {
-    Whole(Receiver<Outcome>),
+    Whole(ReplyReceiver),
     Parts(PipeReader),
     /// It dropped its reader.
     Left,
@@ -207,9 +207,11 @@ impl World {
         match *step {
             Step::Send { in_parts, lines } => self.send(in_parts, lines),
             Step::FailToSend => {
-                let (id, receiver) = self.connection.push();
-                self.connection.router.lock().take_back(id);
-                prop_assert!(receiver.try_recv().is_err_and(|error| error.is_disconnected()));
+                // A probe that is owed precedes the command.
+                self.probe();
+                let (id, receiver) = self.connection.submit();
+                prop_assert_eq!(self.connection.cancel(id), CancelOutcome::Unwritten);
+                prop_assert!(receiver.try_receive().is_none());
             }
             Step::Cancel(n) => {
                 if let Some(index) = self.waiting(n) {

@@ -1,0 +1,152 @@
+//! A property test of the outbox: the wire has whole requests in the order of their slots.
+
+use proptest::prelude::*;
+
+use super::super::reply_channel::{ReplyReceiver, reply_channel};
+use super::super::router::SlotId;
+use super::{Outbox, Owner, Removal};
+use crate::wire::Wiped;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A caller appends a request of this length, and becomes the writer if there is none.
+    Append(usize),
+    /// The writer takes the batch.
+    Take,
+    /// The socket accepts this number of bytes of the batch.
+    Write(usize),
+    /// The caller of a request times out.
+    TimeOut(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..9_usize).prop_map(Step::Append),
+        3 => Just(Step::Take),
+        3 => (0..30_usize).prop_map(Step::Write),
+        2 => (0..8_usize).prop_map(Step::TimeOut),
+    ]
+}
+
+struct Caller {
+    id: SlotId,
+    request: Vec<u8>,
+    channel: Option<ReplyReceiver>,
+    removal: Option<Removal>,
+}
+
+#[derive(Default)]
+struct World {
+    outbox: Outbox,
+    callers: Vec<Caller>,
+    taken: Option<Wiped>,
+    /// The caller that is the writer.
+    writer: Option<usize>,
+    wire: Vec<u8>,
+}
+
+impl World {
+    fn append(&mut self, length: usize) {
+        let index = self.callers.len();
+        let id = SlotId::from(u64::try_from(index).unwrap());
+        let (sender, channel) = reply_channel();
+        let request: Vec<u8> = vec![u8::try_from(index).unwrap(); length];
+        self.outbox.bytes().extend_from_slice(&request);
+        let owner = Owner { sender, waits_for_write: false };
+        self.outbox.append(id, length, self.outbox.has_writer().then_some(owner));
+        if self.outbox.enter() {
+            self.writer = Some(index);
+        }
+        self.callers.push(Caller { id, request, channel: Some(channel), removal: None });
+    }
+
+    /// Lets the caller that was woken become the writer.
+    fn find_writer(&mut self) {
+        if self.writer.is_none() {
+            let turn = |caller: &Caller| self.outbox.take_turn(caller.id);
+            self.writer = self.callers.iter().position(turn);
+        }
+    }
+
+    fn take(&mut self) {
+        self.find_writer();
+        if self.writer.is_some() && self.taken.is_none() {
+            self.taken = Some(self.outbox.take());
+        }
+    }
+
+    fn write(&mut self, most: usize) {
+        let (Some(taken), Some(writer)) = (self.taken.take(), self.writer) else { return };
+        let written = most.min(taken.len());
+        self.wire.extend_from_slice(&taken[..written]);
+        self.outbox.written(taken, written);
+        if !self.outbox.contains(self.callers[writer].id) {
+            self.leave();
+        }
+    }
+
+    fn leave(&mut self) {
+        self.outbox.leave();
+        self.writer = None;
+    }
+
+    fn time_out(&mut self, n: usize) {
+        let waiting = |caller: &Caller| caller.channel.is_some();
+        let indices: Vec<_> =
+            (0..self.callers.len()).filter(|index| waiting(&self.callers[*index])).collect();
+        let Some(index) = indices.get(n % indices.len().max(1)).copied() else { return };
+        if self.writer == Some(index) && self.taken.is_some() {
+            return;
+        }
+        let caller = &mut self.callers[index];
+        let removal = self.outbox.remove(caller.id);
+        self.outbox.decline_turn(caller.id);
+        caller.channel = None;
+        caller.removal = Some(removal);
+        if self.writer == Some(index) {
+            self.leave();
+        }
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let remains = |caller: &&Caller| caller.removal != Some(Removal::Removed);
+        let whole: Vec<u8> =
+            self.callers.iter().filter(remains).flat_map(|caller| caller.request.clone()).collect();
+        prop_assert!(whole.starts_with(&self.wire), "{:?} of {:?}", self.wire, whole);
+        // No caller waits for a request that has no writer.
+        let waits = |caller: &Caller| caller.channel.is_some() && self.outbox.contains(caller.id);
+        prop_assert!(self.outbox.has_writer() || !self.callers.iter().any(waits));
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_wire_has_whole_requests_in_the_order_of_their_slots(
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
+        let mut world = World::default();
+        for step in steps {
+            match step {
+                Step::Append(length) => world.append(length),
+                Step::Take => world.take(),
+                Step::Write(most) => world.write(most),
+                Step::TimeOut(n) => world.time_out(n),
+            }
+            world.check()?;
+        }
+        // A last caller, as the next command, writes what is left.
+        world.append(3);
+        while !world.outbox.is_empty() {
+            world.take();
+            world.write(7);
+            world.check()?;
+        }
+        let written: usize =
+            world.callers.iter().filter(|caller| caller.removal != Some(Removal::Removed))
+                .map(|caller| caller.request.len()).sum();
+        prop_assert_eq!(world.wire.len(), written);
+    }
+}
