@@ -15,6 +15,9 @@ use crate::error::{BufferError, Error, InvalidInput, Result};
 /// of this, and most replies of tor arrive sooner.
 const SPIN_LIMIT: Duration = Duration::from_micros(50);
 
+/// The number of turns that every caller spins. A wake-up costs more than these.
+const SPIN_TURNS: usize = 3;
+
 /// How long a caller that timed out waits for a reply that the reader is handing over.
 const HANDOVER_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -59,10 +62,8 @@ impl Ticket {
         deadline: Instant,
         limit: Duration,
     ) -> Result<SequencedReply> {
-        if is_alone {
-            if let Some(outcome) = self.spin() {
-                return self.result(outcome);
-            }
+        if let Some(outcome) = self.spin(is_alone) {
+            return self.result(outcome);
         }
         loop {
             match self.channel.wait(deadline) {
@@ -90,21 +91,24 @@ impl Ticket {
         self.channel.try_receive().map(|outcome| self.result(outcome))
     }
 
-    /// Spins for the reply. It yields the processor in each turn, so that the reader and tor can run.
-    fn spin(&self) -> Option<Outcome> {
-        let mut until = None;
-        loop {
+    /// Spins for the reply: a caller that is not alone for a few turns. It yields the processor in each
+    /// turn, so that the reader, tor and other callers can run.
+    fn spin(&self, is_alone: bool) -> Option<Outcome> {
+        for _ in 0..SPIN_TURNS {
             if let Some(outcome) = self.channel.try_receive() {
                 return Some(outcome);
             }
-            // Most replies arrive during the first turn, so the clock is read after it.
             thread::yield_now();
-            match until {
-                None => until = Some(Instant::now() + SPIN_LIMIT),
-                Some(until) if Instant::now() >= until => return self.channel.try_receive(),
-                Some(_) => {}
-            }
         }
+        // Most replies have arrived by now, so the clock is read only here.
+        let until = Instant::now() + SPIN_LIMIT;
+        while is_alone && Instant::now() < until {
+            if let Some(outcome) = self.channel.try_receive() {
+                return Some(outcome);
+            }
+            thread::yield_now();
+        }
+        self.channel.try_receive()
     }
 
     fn result(&self, outcome: Outcome) -> Result<SequencedReply> {

@@ -97,7 +97,10 @@ impl Request {
         if !keyword.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return invalid("does not begin with a keyword");
         }
-        Ok(Self { keyword: keyword.to_ascii_uppercase().into(), line: line.into(), data: None })
+        let known = WITHOUT_SECRETS.iter().find(|known| known.eq_ignore_ascii_case(keyword));
+        let upper = || Cow::Owned(keyword.to_ascii_uppercase());
+        let keyword = known.map_or_else(upper, |known| Cow::Borrowed(*known));
+        Ok(Self { keyword, line: line.into(), data: None })
     }
 
     /// Returns whether tor closes the connection after its reply.
