@@ -108,7 +108,7 @@ impl Reader {
                     self.replies.lines(&self.connection.router, lines)?;
                 }
                 Message::Reply(range) => {
-                    // So a caller that has the reply finds the events before it in the queue.
+                    // A caller that has the reply finds the events before it in the queue.
                     self.events.flush(&self.frame);
                     let rest = self.frame.bytes(&range);
                     self.replies.reply(&self.connection.router, rest, self.events.count())?;

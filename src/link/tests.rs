@@ -81,7 +81,7 @@ fn getinfo() -> Request {
 
 #[test]
 fn a_hook_gets_events_before_listeners_and_while_a_listener_waits() {
-    // So a listener can wait for the effect of an event.
+    // A listener can wait for the effect of an event.
     let (link, peer, _directory) =
         link(1 << 20, &["650 BW 1\r\n250 OK\r\n650 BW 2\r\n", "650 BW 3\r\n250 OK\r\n"]);
     let (sender, hooked) = unbounded();

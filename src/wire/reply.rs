@@ -31,7 +31,7 @@ use crate::names::{quoted, to_text};
 /// assert_eq!(lines, ["version=0.4.9.11", "uptime=71", "OK"]);
 /// # Ok::<(), torcon::Error>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Reply {
     /// The lines with a status code, with codes and line ends. Invariant: there is at least one.
     lines: Vec<u8>,

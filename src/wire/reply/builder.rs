@@ -6,13 +6,20 @@ use super::{MAX_ZEROIZED, Reply, Separator, StatusLine, line_at, unstuff};
 use crate::error::ProtocolError;
 
 /// Collects the lines of one reply. Data is unstuffed when it is added, so that it is copied once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReplyBuilder {
     reply: Reply,
     /// Whether the last data block is incomplete.
     inside_data: bool,
     /// The number of bytes that were added.
     received: usize,
+}
+
+impl Default for ReplyBuilder {
+    fn default() -> Self {
+        let reply = Reply { lines: Vec::new(), count: 0, data: Vec::new(), blocks: Vec::new() };
+        Self { reply, inside_data: false, received: 0 }
+    }
 }
 
 impl ReplyBuilder {

@@ -84,3 +84,18 @@ fn debug_hides_the_text() {
     let reply = reply("250-PrivateKey=ED25519-V3:c2VjcmV0\n250 OK\n");
     assert!(!format!("{reply:?}").contains("c2Vj"));
 }
+
+/// Has one implementation for `Reply`, so that its type parameter can be inferred, and two for a type
+/// with a default value.
+trait HasNoDefault<Marker> {
+    fn check() {}
+}
+
+impl<T> HasNoDefault<()> for T {}
+impl<T: Default> HasNoDefault<u8> for T {}
+
+#[test]
+fn a_program_cannot_make_a_reply_without_lines() {
+    <Reply as HasNoDefault<_>>::check();
+    assert!(Reply::parse(Vec::new()).is_err());
+}
