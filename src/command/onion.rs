@@ -306,6 +306,11 @@ impl AddOnion {
         self
     }
 
+    /// Returns whether the key of the service is given.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Returns the address of the service if its key is given.
     pub(crate) fn own_address(&self) -> Option<OnionAddress> {
         self.key.as_ref().map(OnionKey::address)

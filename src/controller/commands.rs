@@ -200,6 +200,22 @@ impl Controller {
         Ok((self.checked(command.reply(reply))?, events_before))
     }
 
+    /// Sends a command, and calls `work` while tor executes it.
+    pub(in crate::controller) fn execute_during<C: Command>(
+        &self,
+        command: &C,
+        work: impl FnOnce(),
+    ) -> Result<C::Reply> {
+        let deadline = deadline_after(self.timeout);
+        let request = command.request()?;
+        let guard = self.prepare(&request)?;
+        let ticket = self.inner.link.submit(&request, deadline, self.timeout)?;
+        drop(guard);
+        work();
+        let reply = ticket.wait(deadline, self.timeout)?.reply;
+        self.checked(command.reply(reply))
+    }
+
     /// Sends a command, and returns the unparsed reply.
     pub(in crate::controller) fn send<C: Command>(&self, command: &C) -> Result<Reply> {
         self.send_before(command, deadline_after(self.timeout)).map(|(reply, _)| reply)

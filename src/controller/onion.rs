@@ -49,7 +49,11 @@ impl Controller {
                 return Err(InvalidInput::new(argument, problem).into());
             }
         }
-        self.execute(service)
+        // The reply is compared with the address of a given key, whose derivation takes about as long
+        // as tor's work.
+        self.execute_during(service, || {
+            service.own_address();
+        })
     }
 
     /// Removes an ephemeral onion service, whose address may be text: one of this connection, or a
@@ -345,3 +349,6 @@ impl Controller {
         Ok(ids.map(read).collect::<Result<_, _>>()?)
     }
 }
+
+#[cfg(test)]
+mod tests;

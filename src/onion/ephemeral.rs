@@ -35,7 +35,7 @@ impl EphemeralService {
         command: Box<AddOnion>,
         detached: bool,
     ) -> Result<(Self, AddedOnion)> {
-        if command.own_address().is_some() {
+        if command.has_key() {
             let added = add_onion(controller, &command)?;
             let address = added.address;
             let service = Self { address, detached, again: Some(command), refusal: None };
