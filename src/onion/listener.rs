@@ -4,6 +4,7 @@ mod service;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -55,6 +56,8 @@ const EXHAUSTION_PAUSE: Duration = Duration::from_millis(100);
 pub struct OnionListener {
     service: OnionService,
     local: LocalSocket,
+    /// Readable when the service has ended.
+    ended: UnixStream,
     local_addr: PortTarget,
     public_port: u16,
     nonblocking: AtomicBool,
@@ -68,6 +71,7 @@ impl OnionListener {
     pub(super) fn new(
         service: OnionService,
         local: LocalSocket,
+        ended: UnixStream,
         public_port: u16,
         has_circuit_ids: bool,
     ) -> Self {
@@ -75,6 +79,7 @@ impl OnionListener {
         Self {
             service,
             local,
+            ended,
             local_addr,
             public_port,
             nonblocking: AtomicBool::new(false),
@@ -223,8 +228,7 @@ impl OnionListener {
         let Some(since) = self.exhausted.lock().take() else { return Ok(()) };
         let until = since.checked_add(EXHAUSTION_PAUSE).unwrap_or(since);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
-        let ended = self.service.status().ended().as_fd();
-        readable_until([ended], Some(until)).map(drop).map_err(failed)
+        readable_until([self.ended.as_fd()], Some(until)).map(drop).map_err(failed)
     }
 
     /// Waits until a connection may be ready, or the service has ended.
@@ -235,8 +239,7 @@ impl OnionListener {
             (None, false) => Some(look_again()),
             (Some(deadline), false) => Some(deadline.min(look_again())),
         };
-        let ended = self.service.status().ended().as_fd();
-        readable_until([self.local.as_fd(), ended], until).map(drop).map_err(failed)
+        readable_until([self.local.as_fd(), self.ended.as_fd()], until).map(drop).map_err(failed)
     }
 
     /// Returns an iterator over the connections of clients. It ends when this program closes the

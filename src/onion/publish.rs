@@ -1,5 +1,6 @@
 //! The subscription of a service to the events that its publication and its monitor need.
 
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -70,10 +71,14 @@ impl Publisher {
     /// Subscribes to the events before the service is added, so that none is missed.
     ///
     /// A filter in front of the control port may refuse events. The service works without those that
-    /// it does not need.
-    pub(super) fn start(controller: &Controller, needs: EventNeeds) -> Result<Self> {
+    /// it does not need. `end` is shut down when the service ends.
+    pub(super) fn start(
+        controller: &Controller,
+        needs: EventNeeds,
+        end: Option<UnixStream>,
+    ) -> Result<Self> {
         let publisher = Self {
-            status: Arc::new(ServiceStatus::new(needs.at_disconnection)?),
+            status: Arc::new(ServiceStatus::new(needs.at_disconnection, end)),
             needs,
             hooks: Mutex::default(),
             has_uploads: AtomicBool::new(false),

@@ -2,8 +2,8 @@
 
 mod publication;
 
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::service::LastUpload;
 use super::uploads::Uploads;
 use crate::controller::HookEvent;
-use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, RemovedBy, Result};
+use crate::error::{Error, HsDirUpload, RemovedBy};
 use crate::event::{ConfChangedEvent, Event, EventText, HsDescEvent};
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, Signal, starts_without_case};
@@ -45,9 +45,9 @@ pub(super) struct ServiceStatus {
     state: Mutex<State>,
     changed: Condvar,
     at_disconnection: AtDisconnection,
-    /// Readable when the service has ended, for threads that poll a socket at the same time.
-    ended: UnixStream,
-    end: UnixStream,
+    /// Shut down when the service ends, so that its peer becomes readable: for threads that poll a
+    /// local listener at the same time.
+    end: Option<UnixStream>,
 }
 
 /// The uploads before a change of the service.
@@ -93,12 +93,9 @@ struct State {
 }
 
 impl ServiceStatus {
-    pub(super) fn new(at_disconnection: AtDisconnection) -> Result<Self> {
-        let pair = UnixStream::pair();
-        let (ended, end) =
-            pair.map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))))?;
+    pub(super) fn new(at_disconnection: AtDisconnection, end: Option<UnixStream>) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Ok(Self { state, changed, at_disconnection, ended, end })
+        Self { state, changed, at_disconnection, end }
     }
 
     pub(super) fn set_address(&self, address: OnionAddress, limits: UploadLimits) {
@@ -250,7 +247,7 @@ impl ServiceStatus {
         drop(state);
         self.changed.notify_all();
         // Fails only if the service has ended before.
-        let _ = self.end.shutdown(std::net::Shutdown::Both);
+        let _ = self.end.as_ref().map(|end| end.shutdown(Shutdown::Both));
     }
 
     /// Records that the tor of this connection has the service.
@@ -276,11 +273,6 @@ impl ServiceStatus {
     /// Returns why the service has ended, if it has.
     pub(super) fn ending(&self) -> Option<Error> {
         self.state.lock().ending.clone()
-    }
-
-    /// Returns a socket that becomes readable when the service ends, and stays readable.
-    pub(super) fn ended(&self) -> &UnixStream {
-        &self.ended
     }
 
     /// Returns whether the service is still on this connection.

@@ -1,5 +1,6 @@
 //! Adds the service of an endpoint to its tor, and waits for its publication.
 
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::plan::{Plan, is_set};
@@ -24,6 +25,7 @@ impl OnionEndpoint {
         self,
         target: PortTarget,
         local: Option<&LocalSocket>,
+        end: Option<UnixStream>,
     ) -> Result<OnionService> {
         let mut ports = ports_to(self.port, target, &self.more_ports)?;
         // Invalid input must fail before a tor is launched.
@@ -59,7 +61,7 @@ impl OnionEndpoint {
                 None => AtDisconnection::End,
             },
         };
-        let publisher = Publisher::start(&controller, needs)?;
+        let publisher = Publisher::start(&controller, needs, end)?;
         check_canceled()?;
         let added = match plan {
             Plan::Ephemeral { command, clients } => {

@@ -1,9 +1,11 @@
 //! The calls that start a service, and the checks before.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use super::{OnionEndpoint, TorSource};
-use crate::error::{Error, InvalidInput, Result, Wait};
+use crate::error::{Error, InvalidInput, OnionError, OnionProblem, Result, Wait};
 use crate::names::{OnionPort, PortTarget};
 use crate::onion::listener::OnionListener;
 use crate::onion::local::{BindTarget, LocalSocket, check_socket_path};
@@ -74,8 +76,11 @@ impl OnionEndpoint {
         let (port, has_circuit_ids) = (self.port, self.service.export_circuit_id);
         let local = LocalSocket::bind(bind_target)?;
         let target = self.target_of(&local)?;
-        let service = self.add(target, Some(&local))?;
-        Ok(OnionListener::new(service, local, port, has_circuit_ids))
+        let pair = UnixStream::pair();
+        let (ended, end) =
+            pair.map_err(|error| OnionError::new(OnionProblem::Accept(Arc::new(error))))?;
+        let service = self.add(target, Some(&local), Some(end))?;
+        Ok(OnionListener::new(service, local, ended, port, has_circuit_ids))
     }
 
     /// Adds the service without a local listener, in front of a server: connections to its port are
@@ -143,7 +148,7 @@ impl OnionEndpoint {
         }
         self.check()?;
         check_target("target", &target)?;
-        self.add(target, None)
+        self.add(target, None, None)
     }
 
     fn resolve(&mut self) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use torcon::onion::{OnionListener, Publication};
 
-use super::{LONG, SOON, endpoint, exhaust_descriptors, listen, tcp_address};
+use super::{LONG, SOON, controller, endpoint, exhaust_descriptors, listen, tcp_address};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, threads};
 use crate::support::log_capture::LogClosure;
@@ -40,6 +40,28 @@ fn fifty_services_leave_no_thread_no_descriptor_and_no_file() {
             drop((listener, client));
         }
         before.assert_restored(LONG);
+    });
+}
+
+#[test]
+fn services_in_front_of_a_server_hold_one_thread_each_and_no_descriptor() {
+    exclusive(|| {
+        let tor = RealTor::start();
+        let controller = controller(&tor);
+        let start = || {
+            let endpoint = controller.onion_endpoint(80).publication(Publication::None);
+            endpoint.start("127.0.0.1:8080").unwrap()
+        };
+        // Starts what a connection starts with its first subscription.
+        let first = start();
+        let before = Holdings::now();
+        let services: Vec<_> = (0..20).map(|_| start()).collect();
+        let held = Holdings::now();
+        assert_eq!(held.descriptors, before.descriptors);
+        assert_eq!(held.threads.len(), before.threads.len() + services.len());
+        drop(services);
+        before.assert_restored(LONG);
+        drop(first);
     });
 }
 
