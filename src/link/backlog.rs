@@ -44,7 +44,7 @@ pub(crate) fn backlog<T, L: Loss>(limit: usize) -> (BacklogSender<T, L>, Backlog
 
 /// An item of a queue. Its size counts until the last of its parts is received.
 pub(crate) trait Item {
-    /// What a receiver takes: the whole item, or a part of it.
+    /// The whole item, or a part of it: a receiver takes one at a time.
     type Part;
 
     /// Returns the number of parts, at least one.

@@ -82,7 +82,7 @@ fn voluntary_switches() -> u64 {
 }
 
 #[test]
-fn each_of_many_waiters_is_woken_once_by_the_event_of_its_own_circuit_or_stream() {
+fn each_of_many_waiters_is_woken_once_by_the_event_of_the_circuit_or_stream_for_which_it_waits() {
     const WAITERS: u32 = if cfg!(debug_assertions) { 250 } else { 1_000 };
     let store = joined();
     // Half of the objects are reported before a thread waits for them.
@@ -133,7 +133,7 @@ fn each_of_many_waiters_is_woken_once_by_the_event_of_its_own_circuit_or_stream(
         };
         is_waiting(usize::try_from(WAITERS).unwrap());
         let first_checks = checks.try_iter().count();
-        // Events of other objects check nothing and wake nobody.
+        // Events of other objects check nothing and wake no thread.
         for _ in 0..1_000 {
             report(
                 &store,

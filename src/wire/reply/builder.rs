@@ -65,7 +65,7 @@ impl ReplyBuilder {
         let (added, rest) = lines.split_at_checked(end).unwrap_or_default();
         reserve(&mut self.reply.lines, added.len());
         self.reply.lines.extend_from_slice(added);
-        // What follows the last line end is no line.
+        // Bytes behind the last line end are no line.
         Ok(if end == 0 { &[] } else { rest })
     }
 

@@ -123,7 +123,7 @@ fn the_ends_of_the_lines_do_not_distinguish_replies() {
 }
 
 #[test]
-fn a_short_reply_has_one_allocation_of_its_own_length() {
+fn a_short_reply_has_one_allocation_of_the_length_of_its_lines() {
     let reply = Reply::parse(b"250-version=0.4.9.11\r\n250 OK\r\n".to_vec()).unwrap();
     assert_eq!((reply.data.capacity(), reply.blocks.capacity()), (0, 0));
     assert_eq!(reply.lines.capacity(), 30);
