@@ -349,6 +349,3 @@ impl Controller {
         Ok(ids.map(read).collect::<Result<_, _>>()?)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -175,3 +175,6 @@ fn add_onion(controller: &Controller, command: &AddOnion) -> Result<AddedOnion> 
     }
     Err(error)
 }
+
+#[cfg(test)]
+mod tests;
