@@ -175,6 +175,9 @@ mod controller;
 pub mod descriptor;
 pub mod error;
 pub mod event;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guide;
 pub mod info;
 mod link;

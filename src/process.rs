@@ -22,6 +22,8 @@ mod log_line;
 mod options;
 mod output;
 mod progress;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod repeatable;
 mod sink;
 mod spawn;

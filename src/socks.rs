@@ -12,7 +12,7 @@
 //! reads no byte of the stream behind the proxy during the handshake, and logs nothing.
 
 mod connect;
-mod handshake;
+pub(crate) mod handshake;
 mod isolation;
 mod stream;
 mod target;

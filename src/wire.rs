@@ -11,6 +11,8 @@
 pub(crate) mod fields;
 mod frame;
 mod line;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 pub(crate) mod quoted;
 mod reply;
 mod request;

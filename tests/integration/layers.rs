@@ -31,6 +31,7 @@ const ROWS: &[(&str, u8)] = &[
     ("testkit", 7),
     ("onion", 8),
     ("tor", 9),
+    ("fuzzing", 9),
     ("supervisor", 10),
     ("testnet", 10),
 ];

@@ -1,6 +1,7 @@
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
-use super::{Answer, Command, Handshake, Progress};
+use super::properties::play;
+use super::{Answer, Command, Handshake};
 use crate::error::{SocksProblem, SocksStep};
 use crate::socks::isolation::Isolation;
 use crate::socks::target::Host;
@@ -12,33 +13,6 @@ fn handshake(command: Command, host: &str, port: u16, isolation: &Isolation) -> 
 
 fn plain(command: Command, host: &str, port: u16) -> Handshake {
     handshake(command, host, port, &Isolation::none())
-}
-
-/// Passes the answers to the handshake, at most `chunk` bytes and never more than
-/// [`Handshake::missing`] at a time. Returns the sent messages, the outcome, and how many bytes of
-/// the answers are left.
-fn play(
-    mut handshake: Handshake,
-    answers: &[u8],
-    chunk: usize,
-) -> (Vec<Vec<u8>>, Result<Answer, Option<SocksProblem>>, usize) {
-    let mut sent = vec![handshake.greeting()];
-    let mut rest = answers;
-    loop {
-        let missing = handshake.missing();
-        assert!(missing > 0, "nothing is missing and the handshake is not done");
-        let (part, after) = rest.split_at(missing.min(chunk).min(rest.len()));
-        rest = after;
-        if part.is_empty() {
-            return (sent, Err(None), 0);
-        }
-        match handshake.receive(part) {
-            Ok(Progress::Incomplete) => {}
-            Ok(Progress::Send(bytes)) => sent.push(bytes),
-            Ok(Progress::Done(answer)) => return (sent, Ok(answer), rest.len()),
-            Err(problem) => return (sent, Err(Some(problem)), rest.len()),
-        }
-    }
 }
 
 fn refusal(handshake: Handshake, answers: &[u8]) -> String {
