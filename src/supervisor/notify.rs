@@ -1,6 +1,6 @@
 //! The closures of a supervisor, and the thread `torcon-notify` that calls them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -80,11 +80,11 @@ impl Item for Call {
 
 /// The number of events that each listener lost.
 #[derive(Default)]
-struct LostCalls(HashMap<ListenerId, (Arc<Listener>, u64)>);
+struct LostCalls(BTreeMap<ListenerId, (Arc<Listener>, u64)>);
 
 impl LostCalls {
     fn one(listener: &Arc<Listener>) -> Self {
-        Self(HashMap::from([(listener.id(), (Arc::clone(listener), 1))]))
+        Self(BTreeMap::from([(listener.id(), (Arc::clone(listener), 1))]))
     }
 }
 
