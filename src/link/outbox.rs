@@ -145,6 +145,12 @@ impl Outbox {
         }
     }
 
+    /// Returns whether not a byte of a request can have been written.
+    pub(super) fn is_unwritten(&self, id: SlotId) -> bool {
+        let is_unwritten = |index| index >= self.taken && !(index == 0 && self.has_begun);
+        self.index_of(id).is_some_and(is_unwritten)
+    }
+
     /// Removes a request if it was not begun.
     pub(super) fn remove(&mut self, id: SlotId) -> Removal {
         let Some(index) = self.index_of(id) else { return Removal::Written };
@@ -152,6 +158,10 @@ impl Outbox {
             return Removal::Begun;
         }
         if index < self.taken {
+            // If the writer writes less, this caller does not wait for the turn.
+            if let Some(request) = self.requests.get_mut(index) {
+                request.owner = None;
+            }
             return Removal::Written;
         }
         let start = self.requests.range(self.taken..index).map(|request| request.length).sum();
@@ -174,6 +184,14 @@ impl Outbox {
     pub(super) fn decline_turn(&mut self, id: SlotId) {
         if self.writer == Writer::Next(id) {
             self.leave();
+        }
+    }
+
+    /// Drops all requests at the end of the connection, and wakes their owners.
+    pub(super) fn end(&mut self) {
+        let requests = std::mem::take(self).requests;
+        for owner in requests.into_iter().filter_map(|request| request.owner) {
+            owner.sender.give_turn();
         }
     }
 

@@ -296,7 +296,14 @@ impl Router {
         if self.is_in_doubt() {
             return Ok(Incoming::Held);
         }
-        self.slots.pop_front().map(Incoming::Owned).ok_or(UNEXPECTED_REPLY)
+        match self.slots.pop_front() {
+            Some(slot) if !self.outbox.is_unwritten(slot.id) => Ok(Incoming::Owned(slot)),
+            Some(slot) => {
+                self.slots.push_front(slot);
+                Err(UNEXPECTED_REPLY)
+            }
+            None => Err(UNEXPECTED_REPLY),
+        }
     }
 
     /// Returns the destination of a complete reply. `rest` is the part of it that was not routed by
@@ -381,7 +388,7 @@ impl Router {
         for slot in incoming.into_iter().chain(self.slots.drain(..)) {
             slot.waiter.fail(NoReply::Closed(reason.clone()));
         }
-        self.outbox = Outbox::default();
+        self.outbox.end();
         self.phase = Phase::Ended(reason);
     }
 

@@ -120,6 +120,48 @@ impl World {
     }
 }
 
+/// Appends a request of four bytes.
+fn append(outbox: &mut Outbox, id: u64, owner: Option<Owner>) -> SlotId {
+    outbox.bytes().extend_from_slice(b"abcd");
+    outbox.append(id.into(), 4, owner);
+    id.into()
+}
+
+#[test]
+fn a_caller_that_left_while_its_request_was_being_written_gets_no_turn() {
+    // If the writer then wrote only a part, a caller that kept its ticket without waiting had the turn
+    // for ever, and no command was written any more.
+    let mut outbox = Outbox::default();
+    append(&mut outbox, 0, None);
+    assert!(outbox.enter());
+    let (sender, _channel) = reply_channel();
+    let id = append(&mut outbox, 1, Some(Owner { sender, waits_for_write: true }));
+    let taken = outbox.take();
+    assert_eq!(outbox.remove(id), Removal::Written);
+    outbox.written(taken, 6);
+    outbox.leave();
+    assert!(!outbox.has_writer());
+    // The next caller writes the rest.
+    append(&mut outbox, 2, None);
+    assert!(outbox.enter());
+    assert_eq!(&*outbox.take(), b"cdabcd");
+}
+
+#[test]
+fn a_request_is_unwritten_until_the_writer_has_taken_it() {
+    let mut outbox = Outbox::default();
+    let first = append(&mut outbox, 0, None);
+    assert!(outbox.enter() && outbox.is_unwritten(first));
+    let taken = outbox.take();
+    let second = append(&mut outbox, 1, None);
+    assert_eq!([first, second].map(|id| outbox.is_unwritten(id)), [false, true]);
+    outbox.written(taken, 1);
+    assert_eq!([first, second].map(|id| outbox.is_unwritten(id)), [false, true]);
+    let taken = outbox.take();
+    outbox.written(taken, 3);
+    assert_eq!([first, second].map(|id| outbox.is_unwritten(id)), [false, true]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 

@@ -14,6 +14,7 @@ use crate::error::{BufferProblem, Disconnect};
 use crate::wire::{Frame, Limits, Message, Request};
 
 mod model;
+mod outbox;
 mod stray_lines;
 
 /// A reader without socket.

@@ -1,0 +1,47 @@
+//! The router and requests that are not written.
+
+use std::time::{Duration, Instant};
+
+use super::super::super::outbox::Owner;
+use super::super::super::pipe::pipe;
+use super::super::super::reply_channel::reply_channel;
+use super::{Connection, UNEXPECTED, Waiter, end, reason};
+use crate::error::Disconnect;
+use crate::wire::Request;
+
+#[test]
+fn the_end_wakes_callers_that_wait_for_the_writer_and_receive_in_parts() {
+    // Their pipe got the reason, but they waited until their deadline for the turn.
+    let tor = Connection::new();
+    let request = Request::new("SAVECONF");
+    let length = request.checked_length().unwrap();
+    let mut router = tor.router.into_inner();
+    assert!(router.outbox.enter());
+    let callers: Vec<_> = (0..3)
+        .map(|_| {
+            let (pipe, reader) = pipe(tor.buffers);
+            let (sender, turn) = reply_channel();
+            let owner = Owner { sender, waits_for_write: true };
+            router.submit(&request, length, Waiter::Parts(pipe), || owner).unwrap();
+            (reader, turn)
+        })
+        .collect();
+    end(&mut router, &Disconnect::Closed);
+    for (_, turn) in &callers {
+        assert!(turn.wait_turn(Instant::now() + Duration::from_millis(10)));
+    }
+}
+
+#[test]
+fn a_reply_is_not_that_of_a_command_which_is_not_written() {
+    // A caller received a surplus reply as its own.
+    let mut tor = Connection::new();
+    let (_, receiver) = tor.submit();
+    let error = tor.feed("250 surplus\r\n").unwrap_err();
+    assert_eq!(error.to_string(), UNEXPECTED);
+    tor.end(&error);
+    assert_eq!(reason(&receiver).as_deref(), Some(UNEXPECTED));
+    let mut tor = Connection::new();
+    let (_, _receiver) = tor.submit();
+    assert_eq!(tor.feed("250-surplus\r\n").unwrap_err().to_string(), UNEXPECTED);
+}
