@@ -49,10 +49,17 @@ impl Chunk {
     /// of four allocations.
     const OVERHEAD: usize = 208;
 
-    /// Returns the memory that a chunk takes.
+    /// Returns the memory that a chunk takes. `kinds` is the sum of their [`kind_size`](Self::kind_size).
     pub(super) fn size(bytes: usize, events: usize, kinds: usize) -> usize {
         let marks = events.saturating_mul(size_of::<Mark>());
-        bytes.saturating_add(marks).saturating_add(kinds * size_of::<EventKind>() + Self::OVERHEAD)
+        bytes.saturating_add(marks).saturating_add(kinds + Self::OVERHEAD)
+    }
+
+    /// Returns the memory that a kind of a chunk takes: an unknown one with its name, which the peer
+    /// chooses.
+    pub(super) fn kind_size(kind: &EventKind) -> usize {
+        let name = if kind.is_recognized() { 0 } else { kind.as_str().len() };
+        size_of::<EventKind>() + name
     }
 
     /// Returns the event at this index.

@@ -94,7 +94,7 @@ impl<'a> EventBatch<'a> {
         loss: impl Fn(&EventKind, u64) -> L,
     ) {
         let EventRun { bytes, marks, kinds, .. } = *self.run;
-        let size = Chunk::size(bytes.len(), marks.len(), kinds.len());
+        let size = Chunk::size(bytes.len(), marks.len(), kinds.iter().map(Chunk::kind_size).sum());
         if self.total.bytes >= bytes.len() / 2 && size <= queue.room() {
             let events = Events::new(self.share(), self.wanted, self.total.events);
             // Sending fails only after the receiver has been dropped.
@@ -102,10 +102,11 @@ impl<'a> EventBatch<'a> {
             return;
         }
         let (mut next, mut left) = (0, self.total.events);
+        let kinds_size = self.wanted_kinds().map(Chunk::kind_size).sum();
         while left > 0 {
-            let part = self.fitting(next, queue);
+            let part = self.fitting(next, kinds_size, queue);
             if part.total.events > 0 {
-                let size = Chunk::size(part.total.bytes, part.total.events, kinds.len());
+                let size = Chunk::size(part.total.bytes, part.total.events, kinds_size);
                 let events = self.copy(next, part);
                 if let SendOutcome::Closed(_) = queue.send(item(events), size, L::default()) {
                     return;
@@ -130,14 +131,24 @@ impl<'a> EventBatch<'a> {
         marks.filter(move |(_, mark, _)| wanted.contains(mark.kind))
     }
 
+    /// Returns the kinds of a copy. The name of an unwanted one may be long, so another kind stands in its
+    /// place.
+    fn wanted_kinds(&self) -> impl Iterator<Item = &EventKind> {
+        let is_wanted = |index| self.wanted.contains(index);
+        (0..).zip(self.run.kinds).map(move |(index, kind)| match is_wanted(index) {
+            true => kind,
+            false => &EventKind::Bw,
+        })
+    }
+
     /// Returns as many events from an index on as fit into a queue.
-    fn fitting<T, L>(&self, from: usize, queue: &BacklogSender<T, L>) -> Part {
+    fn fitting<T, L>(&self, from: usize, kinds_size: usize, queue: &BacklogSender<T, L>) -> Part {
         let room = queue.room();
         let mut part = Part { end: from, total: Total::default(), next_size: 0 };
         for (index, _, range) in self.marks(from) {
             let total =
                 Total { events: part.total.events + 1, bytes: part.total.bytes + range.len() };
-            let size = Chunk::size(total.bytes, total.events, self.run.kinds.len());
+            let size = Chunk::size(total.bytes, total.events, kinds_size);
             if size > room && !(total.events == 1 && queue.fits(size)) {
                 part.next_size = size;
                 break;
@@ -158,7 +169,7 @@ impl<'a> EventBatch<'a> {
         let chunk = Chunk {
             bytes: bytes.into(),
             marks: marks.into(),
-            kinds: self.run.kinds.into(),
+            kinds: self.wanted_kinds().cloned().collect(),
             first: self.run.first,
         };
         Events::new(Arc::new(chunk), self.wanted, part.total.events)

@@ -121,6 +121,25 @@ fn a_full_queue_keeps_the_events_that_fit_and_counts_the_others_exactly() {
 }
 
 #[test]
+fn the_name_of_an_unknown_kind_counts_and_that_of_an_unwanted_one_is_not_kept() {
+    // A peer could invent names that took 64 times the limit of the queue.
+    let kind = "K".repeat(4000);
+    let events = format!("650 {kind} 1\r\n650 BW 1 1\r\n650 {kind} 2\r\n250 OK\r\n");
+    let answers = Box::leak(Box::new([&*Box::leak(events.into_boxed_str())]));
+    let (link, peer, _directory) = link(1 << 20, answers);
+    let bandwidth = collect(&link, &["BW"], 1 << 20);
+    let unknown = collect(&link, &[&kind], 10_000);
+    link.call(&getinfo(), LIMIT).unwrap();
+    let events = together(&bandwidth);
+    assert!(events.kinds().iter().all(EventKind::is_recognized));
+    assert_eq!(texts(events), ["1: BW 1 1"]);
+    assert_eq!(texts(together(&unknown)), [format!("0: {kind} 1")]);
+    assert!(matches!(unknown.try_recv(), Ok(Received::Lost(1))));
+    drop(link);
+    peer.join().unwrap();
+}
+
+#[test]
 fn any_number_of_kinds_in_one_read_keeps_order_and_numbers() {
     // The reader has room for 32 kinds, and a peer can invent more.
     let kinds: Vec<_> = (0..100).map(|n| format!("KIND{n}")).collect();
