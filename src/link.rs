@@ -4,10 +4,10 @@
 //! the socket. `torcon-events` calls the listeners; it starts with the first one. Callers write on
 //! their own threads.
 //!
-//! `src/ARCHITECTURE.md` draws the path of a command ([`Connection::write`], [`Router`], [`Reader`],
-//! [`ReplyDelivery`](reply_delivery::ReplyDelivery), [`Ticket`]) and that of an event ([`Reader`],
-//! [`EventHook`], [`Backlog`], [`Dispatcher`](dispatcher::Dispatcher)); `router` has the rules by which
-//! a reply finds its command.
+//! `src/ARCHITECTURE.md` draws the path of a command ([`Connection::write`],
+//! [`Router`](router::Router), [`Reader`], [`ReplyDelivery`](reply_delivery::ReplyDelivery),
+//! [`Ticket`]) and that of an event ([`Reader`], [`EventHook`], [`Backlog`],
+//! [`Dispatcher`](dispatcher::Dispatcher)); `router` has the rules by which a reply finds its command.
 //!
 //! **Invariant**: no other module has threads or locks on a control connection. This module knows no
 //! command but the probe.

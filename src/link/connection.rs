@@ -100,7 +100,7 @@ impl Connection {
     /// is writing. In that case that caller writes it, or wakes this one by `turn` to do so: see
     /// [`wait_written`](Self::wait_written).
     ///
-    /// If other callers are about to send commands, the caller of a [`Wait::Reply`] yields the
+    /// If other callers are about to send commands, the caller of a [`Purpose::Reply`] yields the
     /// processor before it writes, so that their requests are written with its own.
     pub(super) fn write(
         &self,
