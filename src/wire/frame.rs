@@ -53,7 +53,7 @@ pub(crate) enum Message {
 }
 
 /// The size of the buffer while little data arrives.
-const SMALL: usize = 1536;
+const SMALL: usize = 1024;
 
 /// The size of the buffer while data flow. It is larger only for a longer message.
 const READ: usize = 64 << 10;
