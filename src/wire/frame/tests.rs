@@ -14,9 +14,10 @@ fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disco
     let mut found = Vec::new();
     let mut reply = Vec::new();
     while !rest.is_empty() {
-        let size = sizes.next().unwrap_or(1).clamp(1, rest.len());
+        let space = frame.space();
+        let size = sizes.next().unwrap_or(1).clamp(1, rest.len()).min(space.len());
         let (now, later) = rest.split_at(size);
-        frame.space()[..size].copy_from_slice(now);
+        space[..size].copy_from_slice(now);
         frame.fill(size);
         rest = later;
         while let Some(message) = frame.next()? {
