@@ -130,7 +130,7 @@ fn append(outbox: &mut Outbox, id: u64, owner: Option<Owner>) -> SlotId {
 #[test]
 fn a_caller_that_left_while_its_request_was_being_written_gets_no_turn() {
     // If the writer then wrote only a part, a caller that kept its ticket without waiting had the turn
-    // for ever, and no command was written any more.
+    // forever, and no command was written any more.
     let mut outbox = Outbox::default();
     append(&mut outbox, 0, None);
     assert!(outbox.enter());

@@ -39,7 +39,7 @@ enum Step {
     Threads(u8),
 }
 
-/// What the peer does with one command.
+/// The peer does this with one command.
 #[derive(Arbitrary, Clone, Debug)]
 enum Answer {
     Line,
