@@ -16,7 +16,7 @@ use crate::error::{Disconnect, Error};
 
 /// A message, with its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Whole {
+pub(super) enum Whole {
     Event(Vec<u8>),
     Reply(Vec<u8>),
     Stray(Vec<u8>),
@@ -30,13 +30,15 @@ enum Whole {
 pub(crate) fn framing(data: &[u8]) {
     let [choice, count, rest @ ..] = data else { return };
     let (sizes, bytes) = rest.split_at(usize::from(*count).min(rest.len()));
+    let size = |size: &u8| if *size == u8::MAX { usize::MAX } else { usize::from(*size) };
+    let sizes: Vec<_> = sizes.iter().map(size).collect();
     let limits = match choice & 1 {
         0 => Limits::default(),
         _ => Limits { line: 40, reply: 120 },
     };
     let is_authenticated = choice & 2 != 0;
-    let (messages, end) = frame(bytes, &[u8::MAX], limits, is_authenticated);
-    let (in_pieces, other_end) = frame(bytes, sizes, limits, is_authenticated);
+    let (messages, end) = frame(bytes, &[usize::MAX], limits, is_authenticated);
+    let (in_pieces, other_end) = frame(bytes, &sizes, limits, is_authenticated);
     assert_eq!(messages, in_pieces, "messages depend on the sizes of reads");
     // A line can have two errors, of which a small read finds the other one first.
     assert_eq!(end.is_some(), other_end.is_some(), "{end:?} and {other_end:?}");
@@ -53,10 +55,11 @@ pub(crate) fn framing(data: &[u8]) {
     }
 }
 
-/// Frames the bytes in reads of these sizes. Returns the messages, and why the connection ended.
-fn frame(
+/// Frames the bytes in reads of these sizes, in turn; without sizes in reads of the largest size.
+/// Returns the messages, and why the connection ended. The parts of a reply are joined.
+pub(super) fn frame(
     bytes: &[u8],
-    sizes: &[u8],
+    sizes: &[usize],
     limits: Limits,
     is_authenticated: bool,
 ) -> (Vec<Whole>, Option<Disconnect>) {
@@ -64,16 +67,12 @@ fn frame(
     if is_authenticated {
         frame.set_authenticated(limits);
     }
-    let mut sizes = sizes.iter().cycle();
+    let mut sizes = sizes.iter().copied().cycle();
     let mut rest = bytes;
     let (mut found, mut reply) = (Vec::new(), Vec::new());
     while !rest.is_empty() {
-        let size = match sizes.next() {
-            None | Some(&u8::MAX) => usize::MAX,
-            Some(size) => usize::from(*size).max(1),
-        };
         let space = frame.space();
-        let size = size.min(space.len()).min(rest.len());
+        let size = sizes.next().unwrap_or(usize::MAX).max(1).min(space.len()).min(rest.len());
         space[..size].copy_from_slice(&rest[..size]);
         frame.fill(size);
         rest = &rest[size..];

@@ -4,36 +4,16 @@ use proptest::prelude::*;
 
 use super::{Frame, Limits, Message, READ, SMALL};
 use crate::error::Disconnect;
+use crate::wire::properties::{Whole, frame};
 
-/// Feeds the bytes in reads of the given sizes. Returns each message, and whether it is an event. The
-/// parts of a reply are joined.
+/// Feeds the bytes in reads of the given sizes. Returns each message, and whether it is an event.
 fn messages(bytes: &[u8], sizes: &[usize]) -> Result<Vec<(bool, Vec<u8>)>, Disconnect> {
-    let mut frame = Frame::new(Limits { line: 200, reply: 1000 });
-    let mut sizes = sizes.iter().copied().cycle();
-    let mut rest = bytes;
-    let mut found = Vec::new();
-    let mut reply = Vec::new();
-    while !rest.is_empty() {
-        let space = frame.space();
-        let size = sizes.next().unwrap_or(1).clamp(1, rest.len()).min(space.len());
-        let (now, later) = rest.split_at(size);
-        space[..size].copy_from_slice(now);
-        frame.fill(size);
-        rest = later;
-        while let Some(message) = frame.next()? {
-            match message {
-                Message::Event(range) | Message::Stray(range) => {
-                    found.push((true, frame.bytes(&range).to_vec()));
-                }
-                Message::Part(range) => reply.extend_from_slice(frame.bytes(&range)),
-                Message::Reply(range) => {
-                    reply.extend_from_slice(frame.bytes(&range));
-                    found.push((false, std::mem::take(&mut reply)));
-                }
-            }
-        }
-    }
-    Ok(found)
+    let (found, end) = frame(bytes, sizes, Limits { line: 200, reply: 1000 }, false);
+    let message = |message| match message {
+        Whole::Event(bytes) | Whole::Stray(bytes) => (true, bytes),
+        Whole::Reply(bytes) => (false, bytes),
+    };
+    end.map_or_else(|| Ok(found.into_iter().map(message).collect()), Err)
 }
 
 const DIALOGUE: [(bool, &[u8]); 7] = [
