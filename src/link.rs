@@ -150,6 +150,11 @@ impl Link {
         Ok(self.ticket(request, sent, channel))
     }
 
+    /// Sends a request whose reply is discarded, as soon as the socket has room. Never blocks.
+    pub(crate) fn send_unawaited(&self, request: &Request) -> Result<()> {
+        self.connection.send_unawaited(request)
+    }
+
     fn write_whole(
         &self,
         request: &Request,

@@ -116,7 +116,7 @@ impl Connection {
         log::trace!("{request:?}");
         let waits_for_write = purpose == Purpose::Written;
         let mut router = self.router.lock();
-        let owner = || Owner { sender: turn.clone(), waits_for_write };
+        let owner = || Some(Owner { sender: turn.clone(), waits_for_write });
         let id = router.submit(request, length, waiter, owner)?;
         // A full channel has a wake-up that the reader has not consumed yet.
         let _ = self.wake_reader.try_send(());
@@ -225,11 +225,28 @@ impl Connection {
         WriteOutcome::All
     }
 
-    /// Sends a probe if one is owed, as soon as the socket has room: if it has none, the next writer
-    /// sends it, or the reader after its next read.
+    /// Sends a request whose reply is discarded, as soon as the socket has room. Never blocks.
+    pub(super) fn send_unawaited(&self, request: &Request) -> Result<()> {
+        let length = request.checked_length()?;
+        // No lock is held, since a logger may run any code.
+        log::trace!("{request:?}");
+        let mut router = self.router.lock();
+        router.submit(request, length, Waiter::Canceled, || None)?;
+        let _ = self.wake_reader.try_send(());
+        self.write_available(router);
+        Ok(())
+    }
+
+    /// Sends a probe if one is owed, as soon as the socket has room.
     pub(super) fn send_owed_probe(&self) {
         let mut router = self.router.lock();
         router.submit_owed_probe();
+        self.write_available(router);
+    }
+
+    /// Writes as much of the outbox as the socket has room for, unless another thread is the writer.
+    /// The next writer writes the rest, or the reader after its next read.
+    fn write_available(&self, mut router: MutexGuard<'_, Router>) {
         if router.outbox.is_empty() || !router.outbox.enter() {
             return;
         }

@@ -132,13 +132,13 @@ impl Router {
     }
 
     /// Appends a slot, and its request to the outbox; in front of it a probe if one is owed. `owner`
-    /// is the caller if it has to wait for the writer.
+    /// is the caller, unless it does not wait: called if there is a writer.
     pub(super) fn submit(
         &mut self,
         request: &Request,
         length: usize,
         waiter: Waiter,
-        owner: impl FnOnce() -> Owner,
+        owner: impl FnOnce() -> Option<Owner>,
     ) -> Result<SlotId, Disconnect> {
         self.submit_owed_probe();
         let id = self.push(waiter)?;
@@ -146,7 +146,7 @@ impl Router {
             self.expect_end(id, Disconnect::Quit);
         }
         request.parts().for_each(|part| self.outbox.bytes().extend_from_slice(part));
-        let owner = self.outbox.has_writer().then(owner);
+        let owner = self.outbox.has_writer().then(owner).flatten();
         self.outbox.append(id, length, owner);
         let pending = self.slots.len() + usize::from(self.incoming.is_some());
         self.crowd = pending.max(self.crowd.saturating_sub(1));
@@ -370,7 +370,9 @@ impl Router {
             return None;
         }
         let reason = match (reason, self.expected_end.take()) {
-            (Disconnect::EndOfStream, Some((_, expected))) => expected,
+            (Disconnect::EndOfStream, Some((id, expected))) if !self.outbox.is_unwritten(id) => {
+                expected
+            }
             (reason, _) => reason.clone(),
         };
         self.phase = Phase::Ending(reason.clone());

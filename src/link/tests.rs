@@ -216,6 +216,37 @@ impl EventHook for Barrier {
 }
 
 #[test]
+fn requests_for_which_nobody_waits_are_written_when_the_socket_has_room() {
+    // One of which a part was written ended the connection.
+    const REQUESTS: usize = 4;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (read, may_read) = unbounded();
+    let peer = thread::Builder::new().name("peer".to_owned()).spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        may_read.recv().unwrap();
+        let lines = BufReader::new(socket.try_clone().unwrap()).lines();
+        for (number, line) in lines.enumerate() {
+            line.unwrap();
+            socket.write_all(format!("250 {number}\r\n").as_bytes()).unwrap();
+        }
+    });
+    let replies = BufferLimits { memory: 1 << 20, file: 1 << 20 };
+    let link = open(path, LinkLimits { wire: Limits::default(), events: 0, replies });
+    // More than the socket has room for.
+    let key = "a".repeat(600_000);
+    let request = Request::new("GETINFO").token("key", &key).unwrap();
+    (0..REQUESTS).for_each(|_| link.send_unawaited(&request).unwrap());
+    assert!(link.closed_reason().is_none());
+    read.send(()).unwrap();
+    let reply = link.call(&getinfo(), LIMIT).unwrap();
+    assert_eq!(reply.lines().next().unwrap().text(), REQUESTS.to_string());
+    drop(link);
+    peer.unwrap().join().unwrap();
+}
+
+#[test]
 fn a_reader_that_panics_fails_every_caller() {
     let (link, peer, _directory) = link(0, &["650 BW 1\r\n"]);
     let (sender, never) = unbounded();

@@ -200,7 +200,7 @@ impl Controller {
         let Some(update) = subscription.begin(&wanted) else { return };
         let command = SetEvents::new(wanted.iter().map(EventKind::as_str));
         let Ok(request) = command.request() else { return };
-        let sent = self.inner.link.submit(&request, deadline_after(Duration::ZERO), Duration::ZERO);
+        let sent = self.inner.link.send_unawaited(&request);
         subscription.finish(update, sent.is_ok().then_some(wanted));
     }
 }

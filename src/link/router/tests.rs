@@ -58,7 +58,7 @@ impl Connection {
         let owner = Owner { sender: sender.clone(), waits_for_write: false };
         let (request, waiter) = (Request::new("SAVECONF"), Waiter::Whole(sender));
         let length = request.checked_length().unwrap();
-        let id = self.router.lock().submit(&request, length, waiter, || owner).unwrap();
+        let id = self.router.lock().submit(&request, length, waiter, || Some(owner)).unwrap();
         (id, receiver)
     }
 
@@ -371,9 +371,18 @@ fn an_expected_end_has_the_reason_of_the_command() {
 }
 
 #[test]
+fn the_end_before_a_command_is_written_is_not_that_of_the_command() {
+    let tor = Connection::new();
+    let (id, _receiver) = tor.submit();
+    let mut router = tor.router.into_inner();
+    router.expect_end(id, Disconnect::Quit);
+    assert!(matches!(end(&mut router, &Disconnect::EndOfStream), Some(Disconnect::EndOfStream)));
+}
+
+#[test]
 fn the_first_of_two_commands_that_end_the_connection_counts() {
     let tor = Connection::new();
-    let ((first, _), (second, _)) = (tor.submit(), tor.submit());
+    let ((first, _), (second, _)) = (tor.push(), tor.submit());
     let mut router = tor.router.into_inner();
     router.expect_end(first, Disconnect::Quit);
     router.expect_end(second, Disconnect::Quit);

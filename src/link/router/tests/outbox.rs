@@ -22,7 +22,7 @@ fn the_end_wakes_callers_that_wait_for_the_writer_and_receive_in_parts() {
             let (pipe, reader) = pipe(tor.buffers);
             let (sender, turn) = reply_channel();
             let owner = Owner { sender, waits_for_write: true };
-            router.submit(&request, length, Waiter::Parts(pipe), || owner).unwrap();
+            router.submit(&request, length, Waiter::Parts(pipe), || Some(owner)).unwrap();
             (reader, turn)
         })
         .collect();
