@@ -28,9 +28,8 @@ mod value;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 use self::backend::{Backend, Read, TorBackend};
+
 #[doc(alias = "HiddenService")]
 pub use self::configured_service::ConfiguredService;
 pub use self::new_value::NewValue;
@@ -45,6 +44,7 @@ pub use self::value::{OptionValue, OrAuto};
 use crate::command::Names;
 use crate::controller::Controller;
 use crate::error::Result;
+use crate::sync::Mutex;
 
 /// The configuration of one tor: reads options, collects changes, and saves all of them or none.
 ///

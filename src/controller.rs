@@ -60,8 +60,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use parking_lot::{Mutex, ReentrantMutex};
-
 pub use self::commands::pending::PendingReply;
 use self::configuration::epoch::ConfEpoch;
 pub use self::connect::{ConnectOptions, connect, connect_default};
@@ -78,6 +76,7 @@ use crate::command::ProtocolInfo;
 use crate::event::EventKind;
 use crate::link::{Endpoint, Link, Peer};
 use crate::names::Signal;
+use crate::sync::{Mutex, ReentrantMutex};
 
 /// A connection to the control port of a running tor.
 ///

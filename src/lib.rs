@@ -188,6 +188,7 @@ pub mod process;
 pub mod socks;
 pub mod state;
 pub mod supervisor;
+mod sync;
 mod temporary;
 #[cfg(feature = "testkit")]
 pub mod testkit;

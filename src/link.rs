@@ -50,8 +50,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
-
 pub(crate) use self::backlog::{
     Backlog, BacklogSender, Item, Loss, Received, backlog, deadline_after,
 };
@@ -84,6 +82,7 @@ use self::ticket::no_reply;
 pub(crate) use self::transport::{Stream, WriteOutcome};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
+use crate::sync::{Mutex, MutexGuard};
 use crate::wire::{Limits, Request};
 
 /// How long dropping a [`Link`] waits for the reader thread.

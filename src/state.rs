@@ -71,7 +71,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::{Instant, SystemTime};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 #[doc(alias = "attach_stream_failure")]
 pub use self::attacher::Attach;

@@ -116,10 +116,7 @@ mod tor_access;
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 pub use self::options::{IfChanged, SupervisorOptions};
 pub use self::status::{SupervisedPart, SupervisorStatus, UnrestoredPart};
@@ -131,6 +128,8 @@ use crate::controller::ConnectOptions;
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::{CancelGuard, Endpoint};
 use crate::process::Launcher;
+use crate::sync::Mutex;
+use crate::sync::thread::{self, JoinHandle, ThreadId};
 
 /// How long the end of a supervisor waits for the replies to commands.
 const REPLY_LIMIT: Duration = Duration::from_secs(5);

@@ -10,14 +10,13 @@ mod streams;
 use std::fmt;
 use std::sync::OnceLock;
 
-use parking_lot::Mutex;
-
 use crate::config::Config;
 use crate::controller::{Controller, connect, connect_default};
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::Endpoint;
 use crate::process::{Launcher, TorProcess};
 use crate::state::State;
+use crate::sync::Mutex;
 
 /// A tor that was running, or one that this program has launched.
 ///

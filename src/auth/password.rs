@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXUPPER;
-use parking_lot::ReentrantMutex;
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
 use super::random;
 use crate::error::{AuthError, Result, Timeout, Wait};
 use crate::names::AuthMethod;
+use crate::sync::ReentrantMutex;
 
 /// The iteration count of the hash, encoded as in RFC 2440: see [`HASHED_BYTES`].
 const INDICATOR: u8 = 0x60;
@@ -174,9 +174,8 @@ impl fmt::Debug for PasswordSource {
 mod tests {
     use std::time::Duration;
 
-    use crossbeam_channel::bounded;
-
     use super::{Password, PasswordSource};
+    use crate::sync::channel::bounded;
 
     #[test]
     fn the_hash_is_that_of_tor() {

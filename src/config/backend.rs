@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 use super::cache::{Cache, lines_of_group};
 use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption, known_schema};
@@ -14,6 +12,7 @@ use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::error::{InvalidInput, Result};
 use crate::event::EventKind;
 use crate::link::lock_within;
+use crate::sync::Mutex;
 
 /// Where a configuration reads its options.
 pub(super) enum Backend {

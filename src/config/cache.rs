@@ -11,14 +11,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 use super::schema::Schema;
 use super::service_lines::ConfiguredLine;
 use crate::command::ConfMap;
 use crate::error::Disconnect;
 use crate::event::Event;
 use crate::link::{EventHook, RawEvent};
+use crate::sync::Mutex;
 
 #[derive(Debug, Default)]
 pub(super) struct Cache {

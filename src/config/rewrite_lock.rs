@@ -7,12 +7,11 @@ use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::service_lines::ServiceLines;
 use crate::controller::{Controller, if_allowed};
 use crate::error::Result;
 use crate::link::lock_within;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The process of a tor, as `GETINFO` reports it.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
-use parking_lot::{Condvar, Mutex};
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
+use crate::sync::{Condvar, Mutex};
 
 /// The longest time that a sender waits for receivers that take nothing.
 const STALL_LIMIT: Duration = Duration::from_secs(1);

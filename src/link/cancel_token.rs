@@ -10,11 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::Mutex;
-
 use super::listener::{drop_quietly, panic_text};
 use crate::error::{Canceled, Wait};
+use crate::sync::Mutex;
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 /// Cancels calls that block on other threads, for example at Ctrl-C.
 ///

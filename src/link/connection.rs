@@ -3,11 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::backlog::{Backlog, BacklogSender, Loss};
 use super::dispatcher::{Delivery, Dispatcher, LostEvents};
@@ -20,6 +16,8 @@ use super::spool::BufferLimits;
 use super::timeout;
 use super::transport::{Stream, WriteOutcome};
 use crate::error::{Disconnect, Error, Result};
+use crate::sync::channel::{Receiver, Sender, bounded};
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 use crate::wire::Request;
 
 /// How long a caller waits at the end of the connection until the hooks have returned.

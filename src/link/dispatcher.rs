@@ -6,9 +6,6 @@ use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use parking_lot::Mutex;
 
 use super::backlog::{Backlog, Item, Loss, Received};
 use super::chunk::Events;
@@ -16,6 +13,8 @@ use super::listener::{Listener, drop_quietly, panic_text};
 use super::registry::{ListenerId, Registry};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Events for the event thread, which takes them together.
 #[derive(Debug)]

@@ -6,12 +6,11 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use super::Connection;
 use super::backlog::Backlog;
 use super::dispatcher::{Delivery, LostEvents};
 use super::thread::ConnectionThread;
+use crate::sync::Mutex;
 
 const NAME: &str = "torcon-events";
 

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::Mutex;
 
 use super::registry::ListenerId;
 use crate::names::printable;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A listener: a closure that one thread calls.
 #[derive(Debug)]

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::error::{Disconnect, Error, Timeout, Wait};
+use crate::sync::{Condvar, Mutex};
 
 /// A value that wakes the waiting threads when it changes.
 #[derive(Debug, Default)]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use memchr::memrchr;
-use parking_lot::{Condvar, Mutex};
 
 use super::router::NoReply;
 use super::spool::{BufferLimits, Next, Spool};
+use crate::sync::{Condvar, Mutex};
 
 /// The limits of the spool of a closed pipe.
 const CLOSED: BufferLimits = BufferLimits { memory: 0, file: 0 };

@@ -8,9 +8,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::router::Outcome;
+use crate::sync::{Condvar, Mutex, thread_local};
 
 /// The number of unused channels that a thread keeps.
 const KEPT: usize = 64;

@@ -2,11 +2,10 @@
 //!
 //! Only the reader thread uses it, so held replies are written to a file without a lock.
 
-use parking_lot::Mutex;
-
 use super::router::{LineRoute, NoReply, ReplyRoute, Router, SequencedReply, Waiter};
 use super::spool::{BufferLimits, Spool};
 use crate::error::{BufferProblem, Disconnect};
+use crate::sync::Mutex;
 use crate::wire::{Reply, ReplyBuilder};
 
 /// The delivery of replies.

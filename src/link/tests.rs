@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-
 use super::{
     BufferLimits, Endpoint, EventCallback, EventHook, EventListener, Handshake, Link, LinkLimits,
     RawEvent,
 };
 use crate::error::{Disconnect, Error};
 use crate::event::{Event, EventKind, EventText};
+use crate::sync::channel::{Receiver, Sender, unbounded};
 use crate::wire::{Limits, Reply, Request};
 
 const LIMIT: Duration = Duration::from_secs(30);

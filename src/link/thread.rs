@@ -1,13 +1,12 @@
 //! A named thread that is joined with a deadline.
 
 use std::io;
-use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use parking_lot::Mutex;
-
 use super::listener::panic_text;
+use crate::sync::Mutex;
+use crate::sync::channel::{Receiver, RecvTimeoutError, bounded};
+use crate::sync::thread::{self, JoinHandle, ThreadId};
 
 /// A thread of a connection.
 #[derive(Debug)]

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::reply_channel::{ReplyReceiver, Wake};
 use super::router::{NoReply, Outcome, SequencedReply, SlotId};
 use super::{Connection, timeout};
 use crate::error::{BufferError, Error, InvalidInput, Result};
+use crate::sync::thread;
 
 /// How long the only waiting caller spins before it sleeps. A wake-up across cores costs about half
 /// of this, and most replies of tor arrive sooner.

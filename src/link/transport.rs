@@ -7,10 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{
@@ -22,6 +20,8 @@ use super::cancel_token::{CancelFd, CancelToken};
 use super::endpoint::{Endpoint, Kind};
 use super::poll::poll_until;
 use crate::error::ConnectProblem;
+use crate::sync::channel::bounded;
+use crate::sync::thread;
 
 /// A connected socket.
 #[derive(Debug)]

@@ -19,8 +19,6 @@ mod tor_source;
 use std::fmt;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use self::plan::ServiceOptions;
 pub use self::progress::OnionProgress;
 pub(super) use self::progress::ProgressListener;
@@ -36,6 +34,7 @@ use crate::error::Error;
 use crate::link::{CancelToken, Endpoint};
 use crate::names::{OnionPort, PortTarget};
 use crate::process::Launcher;
+use crate::sync::Mutex;
 
 /// A builder for an onion service: its tor, its ports and keys, and its local listener.
 ///

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
-use parking_lot::Mutex;
 
 use super::stream::OnionStream;
 use crate::link::deadline_after;
 use crate::names::CircuitId;
+use crate::sync::Mutex;
 
 /// How long a connection may take to send its header.
 const LIMIT: Duration = Duration::from_secs(5);

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use parking_lot::Mutex;
 
 use super::half_open::HalfOpen;
 use super::local::LocalSocket;
@@ -19,6 +18,7 @@ use super::stream::OnionStream;
 use crate::error::{Error, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::link::{deadline_after, readable_until};
 use crate::names::PortTarget;
+use crate::sync::Mutex;
 
 /// How often a connection without its header is polled. tor sends the header at once; only another
 /// program that connects to the local port makes `accept` poll.

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::geteuid;
-use parking_lot::Mutex;
 
 use crate::error::{InvalidInput, OnionError, OnionProblem, Result};
 use crate::names::PortTarget;
 use crate::onion::stream::OnionStream;
+use crate::sync::Mutex;
 
 const NO_PATH: &str = "is a unix socket without a path, which tor cannot reach";
 

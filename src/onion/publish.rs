@@ -4,13 +4,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
-
 use super::status::{AtDisconnection, ServiceStatus, UploadLimits};
 use crate::controller::{Controller, HookEvent, HookGuard};
 use crate::error::{Error, HsDirUpload, OnionError, OnionProblem, Result};
 use crate::event::EventKind;
 use crate::names::OnionAddress;
+use crate::sync::Mutex;
 
 /// The directories that must have the descriptor before a service counts as published.
 ///

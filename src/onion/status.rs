@@ -6,8 +6,6 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::service::LastUpload;
 use super::uploads::Uploads;
 use crate::controller::HookEvent;
@@ -15,6 +13,7 @@ use crate::error::{Error, HsDirUpload, RemovedBy};
 use crate::event::{ConfChangedEvent, Event, EventText, HsDescEvent};
 use crate::link::deadline_after;
 use crate::names::{OnionAddress, Signal, starts_without_case};
+use crate::sync::{Condvar, Mutex};
 
 /// How many events are kept while the address is not yet known.
 const EARLY: usize = 1024;

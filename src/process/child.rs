@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, LaunchError, LaunchProblem, Timeout, Wait};
+use crate::sync::{Condvar, Mutex};
 
 /// How long the kernel may take to end a process after SIGKILL.
 pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);

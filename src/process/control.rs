@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-
 use super::child::Child;
 use super::launch_machine::LaunchMessage;
 use super::progress::Progress;
@@ -17,6 +15,7 @@ use crate::error::{
 use crate::event::Bootstrap;
 use crate::link::Endpoint;
 use crate::names::Recommendation;
+use crate::sync::channel::Sender;
 
 /// A function that connects to the control port of a launched tor.
 ///

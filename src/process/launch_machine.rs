@@ -7,8 +7,6 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
-
 use super::bridges::{unusable_transport, waits_for_program};
 use super::child::KILL_LIMIT;
 use super::control::{self, ConnectFailure, Connected, Route};
@@ -22,6 +20,7 @@ use crate::error::{
     Canceled, Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait,
 };
 use crate::link::CancelGuard;
+use crate::sync::channel::{Receiver, Sender};
 
 /// How long one attempt at a control connection may take: on a slow machine a tor that starts
 /// answers late.

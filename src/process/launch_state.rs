@@ -1,13 +1,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::control::Route;
 use super::progress::Progress;
 use crate::controller::Controller;
 use crate::error::{Canceled, Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
 use crate::link::Endpoint;
+use crate::sync::{Condvar, Mutex};
 
 /// The state of tor that [`Launcher::launch`](super::Launcher::launch) waits for.
 ///

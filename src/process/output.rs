@@ -1,9 +1,8 @@
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
-
 use super::log_line::{LogLine, Severity};
 use crate::error::LaunchReport;
+use crate::sync::Mutex;
 
 /// How many lines are kept.
 const LINES: usize = 100;

@@ -2,13 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded, unbounded};
-
 use super::log_line::LogLine;
 use super::thread::NamedThread;
 use crate::error::LaunchProblem;
 use crate::link::Listener;
 use crate::names::printable;
+use crate::sync::channel::{Sender, bounded, unbounded};
 
 /// The bootstrap progress of a tor that was launched.
 ///

@@ -4,8 +4,6 @@ use std::path::{self, Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::TorProcess;
 use super::directory::{DataDirectory, create_kept};
 use super::launch_machine::SHORT_GRACE;
@@ -13,6 +11,7 @@ use super::launcher::Launcher;
 use super::tor_process::Shared;
 use crate::error::{LaunchError, LaunchProblem, Result};
 use crate::link::CancelToken;
+use crate::sync::Mutex;
 use crate::temporary;
 
 /// Launches the same tor again and again, one process after the other.

@@ -1,11 +1,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-
 use super::thread::NamedThread;
 use crate::error::LaunchProblem;
 use crate::link::{Listener, drop_quietly};
+use crate::sync::channel::{Receiver, Sender, TrySendError, bounded};
 
 /// How many chunks are queued for a slow sink: 8 MiB.
 pub(super) const SINK_QUEUE: usize = 1024;

@@ -3,7 +3,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use nix::sys::signal::Signal;
 
 use super::directory::Directories;
@@ -17,6 +16,7 @@ use super::spawn::Spawned;
 use super::thread::NamedThread;
 use super::tor_process::Shared;
 use crate::error::{LaunchError, LaunchProblem, Result};
+use crate::sync::channel::Sender;
 
 /// How long the end of tor waits for a thread that only reads.
 pub(super) const THREAD_LIMIT: Duration = Duration::from_secs(5);

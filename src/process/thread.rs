@@ -2,9 +2,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-
 use crate::error::LaunchProblem;
+use crate::sync::channel::{Receiver, RecvTimeoutError, bounded};
 
 /// A named thread that can be joined with a time limit.
 #[derive(Debug)]

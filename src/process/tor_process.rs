@@ -5,9 +5,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, unbounded};
 use nix::sys::signal::Signal;
-use parking_lot::Mutex;
 
 use super::child::{Child, ExitResult};
 use super::control::{ControlVia, Route};
@@ -24,6 +22,8 @@ use crate::controller::Controller;
 use crate::error::{LaunchError, LaunchProblem, Result, Timeout, Wait};
 use crate::link::Endpoint;
 use crate::names::Signal as ControlSignal;
+use crate::sync::Mutex;
+use crate::sync::channel::{Sender, unbounded};
 
 /// How long after its tor a control connection may end.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);

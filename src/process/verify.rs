@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access, geteuid};
 
@@ -24,6 +23,7 @@ use super::tor_process::Shared;
 use super::tor_user::TorUser;
 use crate::error::{Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait};
 use crate::names::TorVersion;
+use crate::sync::channel::unbounded;
 use crate::temporary;
 
 /// How long tor may take for a check. It resolves the host names in its configuration.

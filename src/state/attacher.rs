@@ -18,8 +18,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
-
 pub(super) use self::attach_loop::Message;
 pub(super) use self::eligible::{check_purpose, is_onion};
 pub(super) use self::registered::Attachers;
@@ -33,6 +31,7 @@ use self::worker::Worker;
 use super::{Circuit, State, StreamInfo};
 use crate::error::Result;
 use crate::link::deadline_after;
+use crate::sync::channel::unbounded;
 
 /// The default time limit of an attacher for one stream.
 const LIMIT: Duration = Duration::from_secs(10);

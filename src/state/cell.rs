@@ -1,9 +1,9 @@
 //! The latest report about one circuit or stream, shared by the tracker and the handles.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Holds the latest report, even after the circuit or stream has ended.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Path;
@@ -18,6 +17,7 @@ use crate::controller::Controller;
 use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Wait};
 use crate::link::{CancelToken, deadline_after};
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The longest time to write the command that closes an abandoned circuit.
 const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);

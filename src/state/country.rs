@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-
-use parking_lot::Mutex;
 
 use super::State;
 use crate::controller::{Controller, HookGuard, if_allowed};
@@ -14,6 +11,8 @@ use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind};
 use crate::link::{EventHook, RawEvent, deadline_after, lock_before};
 use crate::names::{CountryCode, Fingerprint};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The most addresses of one command.
 const MAX_ADDRESSES: usize = 500;

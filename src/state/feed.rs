@@ -10,12 +10,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::slice;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::Instant;
-
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::change::{Change, CircuitChange, StreamChange};
 use super::generation::Generation;
@@ -23,6 +19,8 @@ use super::listeners::Listener;
 use crate::error::Disconnect;
 use crate::link::{ListenerId, Members, Registry, drop_quietly};
 use crate::names::{CircuitId, StreamId};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// How many bytes an update takes besides its change: its entry in the queue and allocations.
 const OVERHEAD: usize = 256;

@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use super::country::CountryCache;
 use super::path::DocumentCache;
 use super::relays::RelaySource;
@@ -15,6 +13,7 @@ use super::{Circuit, MissingPart, Shared, State, Stream, missing};
 use crate::controller::{Controller, HookGuard};
 use crate::error::Result;
 use crate::names::CircuitId;
+use crate::sync::Mutex;
 
 /// The part of a state that belongs to one connection. Its circuits and streams keep it, so that
 /// they never belong to another tor.

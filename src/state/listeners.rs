@@ -3,10 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-
-use parking_lot::{Mutex, MutexGuard};
 
 use super::change::{AddressUpdate, Change, CircuitUpdate, StreamUpdate};
 use super::feed::{Feed, Item, Next, Topic, Update};
@@ -15,6 +12,7 @@ use super::tracker::Tracker;
 use super::{Circuit, Shared, State, Stream};
 use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{self, ListenerId, drop_quietly};
+use crate::sync::{Mutex, MutexGuard, thread};
 
 /// Identifies a listener of a [`State`], to remove it. Unique in the program.
 ///

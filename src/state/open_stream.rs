@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
 use data_encoding::HEXLOWER;
 
 use super::attacher::{
@@ -19,6 +18,7 @@ use crate::error::{CircuitError, CircuitProblem, Error, InvalidInput, Result};
 use crate::link::{WaitEnd, deadline_after};
 use crate::names::{CircuitId, StreamStatus, Target};
 use crate::socks::{Isolation, SocksProxy, TorStream};
+use crate::sync::channel::Receiver;
 
 /// The default time limit: a little longer than the attempts of tor.
 const LIMIT: Duration = Duration::from_secs(130);

@@ -5,8 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use super::State;
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::descriptor::{RouterStatus, RouterStatuses};
@@ -14,6 +12,7 @@ use crate::error::{Disconnect, ProtocolError, Result};
 use crate::event::{Event, EventKind, EventText};
 use crate::link::{EventHook, RawEvent, deadline_after, lock_before};
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
+use crate::sync::Mutex;
 
 const KINDS: &[EventKind] = &[EventKind::NewConsensus, EventKind::NewDesc, EventKind::Ns];
 

@@ -5,9 +5,6 @@ mod wait;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::{Mutex, MutexGuard};
-
 use super::attacher::{Message, StreamReservation};
 use super::change::{Change, StreamChange};
 use super::circuit_info::CircuitInfo;
@@ -22,6 +19,8 @@ use crate::error::Disconnect;
 use crate::event::{Event, EventKind};
 use crate::link::{EventHook, RawEvent};
 use crate::names::{CircuitId, StreamId};
+use crate::sync::channel::{Receiver, Sender, bounded};
+use crate::sync::{Mutex, MutexGuard};
 
 /// The kinds of event that a state applies.
 pub(super) const KINDS: &[EventKind] = &[

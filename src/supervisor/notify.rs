@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 use std::time::Duration;
-
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
-use parking_lot::Mutex;
 
 use super::status::SupervisorStatus;
 use super::subscription::Sink;
@@ -16,6 +12,9 @@ use crate::link::{
     self, Backlog, BacklogSender, EventBatch, Item, ListenerId, Loss, RawEvent, Received, backlog,
     drop_quietly,
 };
+use crate::sync::Mutex;
+use crate::sync::channel::{Receiver, Sender, TryRecvError, bounded};
+use crate::sync::thread::{self, ThreadId};
 
 /// The size of a queued call besides the text of its event: two allocations and the entry.
 const OVERHEAD: usize = 128;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, ScopedJoinHandle};
 
 use super::notify::Listener;
 use super::shared::Shared;
@@ -10,6 +9,7 @@ use super::subscription::Subscription;
 use crate::error::Error;
 use crate::link::{ListenerId, drop_quietly};
 use crate::onion::SupervisedService;
+use crate::sync::thread::{self, ScopedJoinHandle};
 
 /// The members of a list, until the supervisor ends.
 pub(super) struct Kept<T> {

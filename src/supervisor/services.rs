@@ -1,13 +1,13 @@
 //! Onion services that outlive connections.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::Supervisor;
 use super::shared::stopped;
 use crate::link::{CancelToken, deadline_after};
 use crate::onion::{OnionEndpoint, Register, TorSource};
+use crate::sync::atomic::AtomicBool;
 
 /// How long an endpoint waits for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
-
 use super::options::IfChanged;
 use super::shared::Shared;
 use super::status::{SupervisedPart, UnrestoredPart};
@@ -16,6 +14,7 @@ use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
 use crate::event::EventKind;
 use crate::names::OnionAddress;
+use crate::sync::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 use crate::wire::Reply;
 
 /// The options and keys that a supervisor sets in tor.

@@ -2,10 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard};
 
 use super::notify::{Listener, Notifications, StatusListener};
 use super::options::SupervisorOptions;
@@ -18,6 +15,8 @@ use crate::error::{
 };
 use crate::link::{CancelToken, ListenerId, deadline_after};
 use crate::state::State;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard};
 use crate::tor::Tor;
 
 /// The state that the threads of a supervisor share.

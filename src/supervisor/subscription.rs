@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::controller::{Controller, EventSink, HookGuard};
 use crate::error::{Disconnect, Error, Result};
 use crate::event::EventKind;
 use crate::link::{EventBatch, EventHook, RawEvent, lock_before};
+use crate::sync::Mutex;
 
 /// The receiver of the events of a subscription.
 pub(super) trait Sink: Send + Sync {

@@ -1,11 +1,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::dialogue::{Dialogue, Who};
 use super::door::Door;
 use super::playbook::Playbook;
+use crate::sync::Mutex;
 use std::sync::Arc;
 
 pub(super) type Check = Box<dyn Fn(usize, &[u8]) -> Result<(), String> + Send + Sync>;

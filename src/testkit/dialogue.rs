@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 /// The longest part of one message that is printed.
 const SHOWN: usize = 400;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use parking_lot::{Condvar, Mutex};
 
 use super::socket::Socket;
+use crate::sync::{Condvar, Mutex};
 
 #[derive(Debug)]
 pub(super) enum Listener {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use tempfile::TempDir;
 
 use super::builder::FakeTorBuilder;
@@ -19,6 +18,7 @@ use super::script::{Script, ScriptFailure};
 use super::socket::Socket;
 use crate::controller::{ConnectOptions, Controller};
 use crate::link::Endpoint;
+use crate::sync::channel::{Receiver, Sender, bounded};
 
 /// How much longer than one step `finish` waits for a script, and a dropped fake tor for its threads.
 const GRACE: Duration = Duration::from_secs(5);

@@ -3,9 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::answer::{Answer, info_lines};
+use crate::sync::{Condvar, Mutex};
 
 /// The keys of `GETINFO` that are answered by default, as by an idle tor without circuits.
 const INFO: &[(&str, &str)] = &[

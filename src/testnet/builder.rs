@@ -3,14 +3,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::PrivateNetwork;
 use super::bring_up;
 use super::options::Setting;
 use super::progress::{NetworkProgress, ProgressListener, Reporter};
 use crate::error::{Canceled, InvalidInput, Result, Wait};
 use crate::link::CancelToken;
+use crate::sync::Mutex;
 
 /// The length of a circuit's path.
 const MINIMUM: usize = 3;

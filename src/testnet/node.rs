@@ -3,8 +3,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::options::{self, AuthorityPorts, Setting};
 use super::stage::Stage;
 use crate::controller::Controller;
@@ -12,6 +10,7 @@ use crate::error::{Error, InvalidInput, Result, TestnetProblem};
 use crate::link::CancelToken;
 use crate::names::{Fingerprint, Nickname, Signal, TorVersion};
 use crate::process::{Launcher, Ready, TorProcess};
+use crate::sync::Mutex;
 
 /// How long after its control connection a process may end.
 const EXIT_AFTER_LOSS: Duration = Duration::from_secs(1);

@@ -4,10 +4,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 
-use parking_lot::Mutex;
-
 use super::PrivateNetwork;
 use super::node::Node;
+use crate::sync::Mutex;
 
 /// Waits for the end of standard input, which is the end of the program, and then kills the tors
 /// and deletes the directories that the lines of standard input have named.

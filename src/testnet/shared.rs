@@ -2,12 +2,11 @@ use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::PrivateNetwork;
 use super::remains::Remains;
 use crate::error::{Error, InvalidInput, Result, TestnetError, TestnetProblem, TestnetStep};
 use crate::link::deadline_after;
+use crate::sync::{Condvar, Mutex};
 
 /// The limit of the launch, which happens once: tests often run on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(180);

@@ -6,12 +6,11 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::Tor;
 use crate::error::{Canceled, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
 use crate::link::{CancelToken, deadline_after};
 use crate::process::Launcher;
+use crate::sync::{Condvar, Mutex};
 
 /// The shared tor.
 #[derive(Clone)]

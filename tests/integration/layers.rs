@@ -13,6 +13,7 @@ use crate::support::source::{Source, library_sources};
 const ROWS: &[(&str, u8)] = &[
     ("guide", 0),
     ("names", 0),
+    ("sync", 0),
     ("error", 1),
     ("wire", 2),
     ("command", 3),
@@ -38,6 +39,16 @@ const ROWS: &[(&str, u8)] = &[
 
 /// Rows that are pure: no socket, file, thread, clock or log.
 const LAST_PURE_ROW: u8 = 3;
+
+/// The family that names the locks, channels, atomics and threads of other crates.
+const SYNC: &str = "sync";
+
+/// The crates that no other family names.
+const OF_SYNC: &[&str] = &["crossbeam_channel", "parking_lot"];
+
+/// Paths that these families do not name either, outside of their tests.
+const OF_SYNC_IN: (&[&str], &[&str]) =
+    (&["std::sync::atomic", "std::thread"], &["controller", "link", "state", "supervisor"]);
 
 /// Families that may use less than their row allows, and why.
 const NARROWER: &[(&str, &str, &str)] = &[
@@ -158,6 +169,9 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
         let names: Vec<&str> = path.segments.iter().map(String::as_str).collect();
         match names.as_slice() {
             ["crate", used, ..] if *used == family => {}
+            ["crate", "sync", ..] if own_row <= LAST_PURE_ROW && !path.in_tests => {
+                add(path.line, format!("{family} is pure (row {own_row}) and uses {shown}"));
+            }
             // The text of configuration files is not that of the control protocol.
             ["crate", "wire", "torrc", ..] if own_row > LAST_PURE_ROW => {}
             ["crate", used, ..] => match row(used) {
@@ -182,8 +196,12 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
                 }
             },
             ["crate"] => add(path.line, format!("{family} names the root of the crate")),
+            _ if family == SYNC => {}
             _ if own_row <= LAST_PURE_ROW && !path.in_tests && is_impure(&shown) => {
                 add(path.line, format!("{family} is pure (row {own_row}) and uses {shown}"));
+            }
+            _ if is_of_sync(family, path.in_tests || segments.contains(&"tests"), &shown) => {
+                add(path.line, format!("{family} uses {shown}: take it from crate::{SYNC}"));
             }
             _ => {}
         }
@@ -193,6 +211,13 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
 
 fn row(family: &str) -> Option<u8> {
     ROWS.iter().find(|(name, _)| *name == family).map(|&(_, row)| row)
+}
+
+/// Returns whether a family must take this path from `sync`.
+fn is_of_sync(family: &str, in_tests: bool, path: &str) -> bool {
+    let is_any = |paths: &[&str]| paths.iter().any(|prefix| is_below(path, prefix));
+    let (paths, families) = OF_SYNC_IN;
+    is_any(OF_SYNC) || (families.contains(&family) && !in_tests && is_any(paths))
 }
 
 fn is_below(path: &str, prefix: &str) -> bool {
@@ -309,8 +334,32 @@ fn input_and_output_in_a_pure_row_is_found() {
             "5: event is pure (row 3) and uses std::fs",
         ]
     );
-    assert_eq!(problems("src/link.rs", text), Vec::<String>::new());
+    assert_eq!(problems("src/process.rs", text), Vec::<String>::new());
     assert_eq!(problems("src/event/tests.rs", text), Vec::<String>::new());
+}
+
+#[test]
+fn locks_channels_and_threads_that_are_not_of_sync_are_found() {
+    let text = "use parking_lot::Mutex;\nuse std::{sync::{Arc, atomic::AtomicBool}, thread};\n\
+                #[cfg(test)]\nmod tests { use std::thread; use crossbeam_channel::bounded; }\n";
+    assert_eq!(
+        problems("src/state/feed.rs", text),
+        [
+            "1: state uses parking_lot::Mutex: take it from crate::sync",
+            "2: state uses std::sync::atomic::AtomicBool: take it from crate::sync",
+            "2: state uses std::thread: take it from crate::sync",
+            "4: state uses crossbeam_channel::bounded: take it from crate::sync",
+        ]
+    );
+    assert_eq!(
+        problems("src/onion/monitor.rs", "use std::thread;\nuse crossbeam_channel::bounded;\n"),
+        ["2: onion uses crossbeam_channel::bounded: take it from crate::sync"]
+    );
+    assert_eq!(
+        problems("src/event.rs", "use crate::sync::Mutex;\n"),
+        ["1: event is pure (row 3) and uses crate::sync::Mutex"]
+    );
+    assert_eq!(problems("src/sync.rs", text), Vec::<String>::new());
 }
 
 #[test]

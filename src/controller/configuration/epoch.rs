@@ -6,10 +6,9 @@
 //! connection in order: a `GETCONF` written after a `SETCONF` sees its values, whether or not the
 //! `SETCONF` was answered.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use crate::controller::Controller;
 use crate::names::Signal;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::wire::Request;
 
 /// Increases when a configuration command is about to be written, and again when it was written.

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::command::GetInfo;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Result};
 use crate::event::{Bootstrap, Event, EventKind};
 use crate::link::{EventHook, RawEvent};
+use crate::sync::Mutex;
 
 const PHASE: &str = "status/bootstrap-phase";
 
@@ -89,10 +88,9 @@ impl Controller {
 mod tests {
     use std::sync::Arc;
 
-    use parking_lot::Mutex;
-
     use super::{BootstrapHook, State};
     use crate::link::{EventHook, RawEvent};
+    use crate::sync::Mutex;
 
     #[test]
     fn the_reply_and_the_events_are_joined_without_gap_or_repetition() {

@@ -8,9 +8,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::RecvTimeoutError;
-use parking_lot::Mutex;
-
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Error, Result, Timeout};
 use crate::event::EventKind;
@@ -18,6 +15,8 @@ use crate::link::{
     Backlog, BacklogSender, EventBatch, EventHook, Events, RawEvent, Received, SequencedEvent,
     backlog,
 };
+use crate::sync::Mutex;
+use crate::sync::channel::RecvTimeoutError;
 
 /// The events of some kinds, from its creation until it is dropped. Dropping it ends the
 /// subscription without waiting for tor.

@@ -5,14 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
-use parking_lot::Mutex;
-
 use crate::error::{Error, Result, Timeout};
 use crate::event::Event;
 use crate::link::{
     Backlog, BacklogSender, EventBatch, Events, Item, Received, SequencedEvent, backlog,
 };
+use crate::sync::Mutex;
+use crate::sync::channel::RecvTimeoutError;
 
 /// The size of a marker.
 const MARKER_SIZE: usize = 128;

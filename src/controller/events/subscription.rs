@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
-
 use crate::command::{Command, SetEvents};
 use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::link::{EventCallback, EventHook, EventListener, ListenerId, deadline_after};
+use crate::sync::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 /// How often one call sends `SETEVENTS`. The first is enough, unless a logger changes the listeners
 /// of the connection each time that it logs the command.

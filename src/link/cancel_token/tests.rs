@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::{CancelFd, CancelToken};
 use crate::link::readable_until;
+use crate::sync::Mutex;
 
 fn counter(count: &Arc<AtomicUsize>) -> impl FnOnce() + Send + 'static + use<> {
     let count = Arc::clone(count);

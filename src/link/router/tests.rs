@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::super::outbox::Owner;
 use super::super::pipe::{Part, PipeReader, pipe};
 use super::super::reply_channel::{ReplyReceiver, reply_channel};
@@ -11,6 +9,7 @@ use super::super::reply_delivery::ReplyDelivery;
 use super::super::spool::BufferLimits;
 use super::{CancelOutcome, NoReply, Router, SlotId, Waiter, probe_key};
 use crate::error::{BufferProblem, Disconnect};
+use crate::sync::Mutex;
 use crate::wire::{Frame, Limits, Message, Request};
 
 mod model;

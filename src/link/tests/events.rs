@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::unbounded;
-use parking_lot::Mutex;
-
 use super::{LIMIT, getinfo, link, next};
 use crate::error::Disconnect;
 use crate::event::{EventKind, EventText};
@@ -13,6 +10,8 @@ use crate::link::{
     Backlog, BacklogSender, EventBatch, EventCallback, EventHook, EventListener, Events, Item,
     Link, RawEvent, Received, SequencedEvent, backlog,
 };
+use crate::sync::Mutex;
+use crate::sync::channel::unbounded;
 
 /// Events that a receiver takes together.
 struct Together(Events);

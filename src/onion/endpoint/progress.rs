@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::error::HsDirUpload;
 use crate::names::OnionAddress;
 use crate::process::Progress;
+use crate::sync::Mutex;
 
 /// A step of adding an onion service.
 ///
@@ -104,10 +103,9 @@ mod tests {
     use std::sync::{Arc, OnceLock, mpsc};
     use std::thread;
 
-    use parking_lot::Mutex;
-
     use super::{OnionProgress, ProgressListener};
     use crate::names::OnionKey;
+    use crate::sync::Mutex;
 
     fn step(number: u8) -> OnionProgress {
         OnionProgress::Added(OnionKey::from_seed([number; 32]).address())

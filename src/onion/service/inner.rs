@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::super::client_auth::{AuthorizedClient, Refresh};
 use super::super::monitor::Monitor;
 use super::super::publish::Publisher;
@@ -18,6 +16,7 @@ use super::lent_key::AddedKey;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::names::{OnionAddress, OnionKey, OnionPort};
+use crate::sync::Mutex;
 
 /// How long the drop of a service waits for each of tor's answers, of which there are at most three.
 const DROP_LIMIT: Duration = Duration::from_secs(3);

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Error, OnionProblem};
 use crate::link::CancelToken;
@@ -18,6 +16,7 @@ use crate::onion::{
     TorSource,
 };
 use crate::process::{Launcher, Ready, TorProcess};
+use crate::sync::Mutex;
 
 /// A limit that is never reached in a successful run.
 const LONG: Duration = Duration::from_secs(60);

@@ -3,13 +3,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded, unbounded};
-
 use super::{Drain, LINE_LIMIT, Printed, Sink};
 use crate::link::Listener;
 use crate::process::output::Output;
 use crate::process::sink::SINK_QUEUE;
 use crate::process::thread::NamedThread;
+use crate::sync::channel::{Receiver, bounded, unbounded};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

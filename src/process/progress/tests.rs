@@ -1,7 +1,6 @@
-use crossbeam_channel::bounded;
-
 use super::{Progress, ProgressReporter};
 use crate::link::Listener;
+use crate::sync::channel::bounded;
 use std::time::Duration;
 
 fn progress(percent: u8, tag: &str, summary: &str) -> Progress {

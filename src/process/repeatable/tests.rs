@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, unbounded};
 use nix::unistd::{User, geteuid};
-use parking_lot::Mutex;
 
 use super::RepeatableLauncher;
 use crate::error::Error;
 use crate::link::CancelToken;
 use crate::process::{ControlVia, Launcher, Ready, TorProcess};
+use crate::sync::Mutex;
+use crate::sync::channel::{Sender, bounded, unbounded};
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -6,10 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Attach;
 use super::eligible::{check_circuit, is_of_tor, is_onion};
@@ -23,6 +20,8 @@ use crate::link::deadline_after;
 use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus};
 use crate::state::generation::Generation;
 use crate::state::stream_info::{StreamCell, StreamInfo};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender};
 
 /// How often attachers are asked about one stream before it is left to tor. A stream waits again
 /// when its exit does not connect.

@@ -1,7 +1,6 @@
 //! The option `__LeaveStreamsUnattached`, by which tor leaves streams to controllers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::command::{GetConf, SetConf};
@@ -9,6 +8,7 @@ use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Error, ProtocolError, Result};
 use crate::event::{ConfChange, ConfChangedEvent, Event, EventKind};
 use crate::link::{Notifier, deadline_after};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 const OPTION: &str = "__LeaveStreamsUnattached";
 

@@ -1,11 +1,7 @@
 //! The attachers of a state, which are set on one connection after the other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::Sender;
-use parking_lot::Mutex;
 
 use super::attach_loop::{Attacher, AttacherId, Message};
 use super::service::{AttachGuard, is_left_on};
@@ -15,6 +11,9 @@ use crate::link::deadline_after;
 use crate::names::StreamStatus;
 use crate::state::State;
 use crate::state::generation::Generation;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::channel::Sender;
 
 /// An attacher: its closure, which runs on a separate thread, and the connection on which it is
 /// set.

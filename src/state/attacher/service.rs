@@ -1,12 +1,7 @@
 //! Starts the attaching of streams on a connection for its first user, and stops it after the last.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Sender, bounded, unbounded};
-use parking_lot::Mutex;
 
 use super::attach_loop::{AttachLoop, Message};
 use super::leave_streams::LeaveStreams;
@@ -15,6 +10,9 @@ use crate::error::{Error, InvalidInput, Result};
 use crate::link::{deadline_after, lock_before};
 use crate::names::TorFeature;
 use crate::state::generation::Generation;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::channel::{Sender, bounded, unbounded};
+use crate::sync::{Mutex, thread};
 
 /// The longest time to start. Meanwhile other threads wait for the lock, even those that stop.
 const START_LIMIT: Duration = Duration::from_secs(10);

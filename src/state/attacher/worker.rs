@@ -1,12 +1,8 @@
 //! The thread of one attacher, `torcon-attach`, which calls its closure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::Instant;
-
-use crossbeam_channel::{Receiver, Sender};
 
 use super::Attach;
 use super::attach_loop::{AttacherId, Message};
@@ -15,6 +11,9 @@ use crate::link::{drop_quietly, panic_text};
 use crate::state::generation::{Generation, Owner};
 use crate::state::stream_info::StreamInfo;
 use crate::state::{Circuit, Shared};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::channel::{Receiver, Sender};
+use crate::sync::thread;
 
 /// A request to an attacher to choose a circuit for a stream.
 #[derive(Clone)]

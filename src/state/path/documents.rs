@@ -5,8 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::Path;
 use super::choice::PathChoice;
 use super::descriptors::Descriptors;
@@ -18,6 +16,7 @@ use crate::error::{InvalidInput, PathError, PathProblem, Result};
 use crate::link::{deadline_after, lock_before};
 use crate::state::generation::Generation;
 use crate::state::{Relays, State};
+use crate::sync::Mutex;
 
 /// Cached documents of one connection.
 #[derive(Default)]

@@ -2,8 +2,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::unbounded;
-
 use super::{Store, StoreInner};
 use crate::error::Disconnect;
 use crate::link::{EventHook, RawEvent, WaitEnd};
@@ -11,6 +9,7 @@ use crate::names::CircuitId;
 use crate::state::attacher::Message;
 use crate::state::circuit_info::CircuitCell;
 use crate::state::tracker::{Answers, Tracker};
+use crate::sync::channel::unbounded;
 
 /// A limit that is never reached in a successful run.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -5,8 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
-
 use super::{Store, StoreInner};
 use crate::link::WaitEnd;
 use crate::names::CircuitId;
@@ -15,6 +13,7 @@ use crate::state::circuit_info::CircuitCell;
 use crate::state::stream_info::StreamCell;
 use crate::state::tracker::Tracker;
 use crate::state::waiters::Waiters;
+use crate::sync::channel::{RecvTimeoutError, bounded};
 
 impl Store {
     /// Waits until `find` returns a value for a circuit, which may not be reported yet, and returns

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-
 use self::fake_tor::{Contents, FakeTor, eventually};
 use crate::controller::ConnectOptions;
 use crate::error::{Disconnect, Error, Result};
 use crate::link::deadline_after;
 use crate::names::{CircuitId, StreamReason};
 use crate::state::{AddressChange, CircuitChange, State, StreamChange};
+use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 /// A limit that is never reached in a successful run.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -3,11 +3,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
-
 use crate::controller::ConnectOptions;
 use crate::error::Error;
 use crate::supervisor::{SupervisorOptions, SupervisorStatus};
+use crate::sync::channel::unbounded;
 
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use super::{Sink, Subscription};
 use crate::controller::Controller;
 use crate::error::Error;
 use crate::link::{EventBatch, deadline_after};
+use crate::sync::Mutex;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

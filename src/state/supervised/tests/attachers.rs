@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam_channel::{RecvTimeoutError, TryRecvError, bounded, unbounded};
-use parking_lot::Mutex;
-
 use super::fake_tor::{Contents, FakeTor, OPTION, eventually};
 use super::{LIMIT, next};
 use crate::error::Disconnect;
 use crate::link::deadline_after;
 use crate::state::{Attach, AttacherGuard, AttacherOptions, CircuitChange, State, StreamInfo};
+use crate::sync::Mutex;
+use crate::sync::channel::{RecvTimeoutError, TryRecvError, bounded, unbounded};
 
 const BUILT: Contents = Contents {
     circuits: &["7 BUILT $E8F7~x,$0A9C~y PURPOSE=GENERAL"],

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::LIMIT;
 use crate::controller::{ConnectOptions, Controller};
+use crate::sync::Mutex;
 
 pub(super) const OPTION: &str = "__LeaveStreamsUnattached";
 
