@@ -41,8 +41,26 @@ pages! {
     paths
     directory
     monitoring
-    testing
     ending
     from_txtorcon
     from_stem
+}
+
+// Its links lead to the modules of two features; documentation without them, to the published one.
+pub mod testing {
+    #![doc = include_str!("guide/testing.md")]
+    #![doc = ""]
+    #![cfg_attr(feature = "testkit", doc = "[`testkit`]: crate::testkit")]
+    #![cfg_attr(
+        not(feature = "testkit"),
+        doc = "[`testkit`]: https://docs.rs/torcon/latest/torcon/testkit/"
+    )]
+    #![cfg_attr(
+        feature = "testnet",
+        doc = "[`PrivateNetwork::builder`]: crate::testnet::PrivateNetwork::builder"
+    )]
+    #![cfg_attr(
+        not(feature = "testnet"),
+        doc = "[`PrivateNetwork::builder`]: https://docs.rs/torcon/latest/torcon/testnet/"
+    )]
 }
