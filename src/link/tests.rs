@@ -215,7 +215,7 @@ impl EventHook for Barrier {
 }
 
 #[test]
-fn requests_for_which_nobody_waits_are_written_when_the_socket_has_room() {
+fn requests_whose_callers_do_not_wait_are_written_when_the_socket_has_room() {
     // One of which a part was written ended the connection.
     const REQUESTS: usize = 4;
     let directory = tempfile::tempdir().unwrap();
