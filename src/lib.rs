@@ -169,6 +169,7 @@
 compile_error!("torcon needs a Unix system: unix sockets, signals and file modes");
 
 mod auth;
+mod clock;
 pub mod command;
 pub mod config;
 mod controller;

@@ -50,9 +50,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use self::backlog::{
-    Backlog, BacklogSender, Item, Loss, Received, backlog, deadline_after,
-};
+pub(crate) use self::backlog::{Backlog, BacklogSender, Item, Loss, Received, backlog};
 pub use self::cancel_token::CancelGuard;
 pub use self::cancel_token::CancelToken;
 pub(crate) use self::chunk::{Events, SequencedEvent};
@@ -80,6 +78,7 @@ use self::thread::ConnectionThread;
 pub(crate) use self::ticket::Ticket;
 use self::ticket::no_reply;
 pub(crate) use self::transport::{Stream, WriteOutcome};
+use crate::clock::{self, deadline_after};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
 use crate::sync::{Mutex, MutexGuard};
@@ -270,7 +269,7 @@ impl Link {
     pub(crate) fn wait_closed(&self, deadline: Instant) -> Option<Disconnect> {
         let mut router = self.connection.router.lock();
         while !router.has_ended() {
-            if self.connection.ended.wait_until(&mut router, deadline).timed_out() {
+            if clock::wait_until(&self.connection.ended, &mut router, deadline) {
                 break;
             }
         }

@@ -69,7 +69,7 @@ mod waiters;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use crate::sync::Mutex;
 
@@ -120,11 +120,11 @@ use self::refresh::{Part, Parts};
 use self::store::Store;
 use self::stream_info::StreamCell;
 use self::tracker::Tracker;
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::Result;
 use crate::event::Bootstrap;
 use crate::info::{AddressMapping, EntryGuard};
-use crate::link::deadline_after;
 use crate::names::{CircuitId, NetworkLiveness, StreamId};
 
 /// A live view of tor, kept up to date by its events.
@@ -313,7 +313,7 @@ impl State {
     pub fn snapshot(&self) -> Snapshot {
         let generation = self.shared.present();
         generation.refresh(Parts::ALL);
-        let now = SystemTime::now();
+        let now = clock::system_now();
         generation.store.read(|tracker| Snapshot::of(tracker, now))
     }
 
@@ -436,7 +436,7 @@ impl State {
     pub fn address_map(&self) -> Vec<AddressMapping> {
         let generation = self.shared.present();
         generation.refresh(Parts::of(Part::Addresses));
-        let now = SystemTime::now();
+        let now = clock::system_now();
         generation.store.read(|tracker| tracker.address_map(now))
     }
 

@@ -18,13 +18,14 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, chown, geteuid, unlinkat};
 
+use crate::clock;
 use crate::private_files::{names, open_directory};
 
 const PREFIX: &str = "torcon-";
@@ -137,11 +138,11 @@ pub(crate) fn root() -> PathBuf {
 /// Removes the temporary directories of ended programs from `parent`. A failure is logged and left
 /// to the next sweep.
 pub(crate) fn sweep(parent: &Path) {
-    let deadline = Instant::now() + SWEEP_LIMIT;
+    let deadline = clock::now() + SWEEP_LIMIT;
     let Ok(directory) = File::open(parent) else { return };
     let Ok(names) = names(&directory) else { return };
     for name in names.iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
-        if deadline <= Instant::now() {
+        if clock::has_passed(deadline) {
             return;
         }
         match sweep_one(&directory, Path::new(name)) {
@@ -163,7 +164,8 @@ fn sweep_one(parent: &File, name: &Path) -> io::Result<bool> {
         Ok(file) => File::from(file),
         Err(Errno::ENOENT) => {
             let modified = Duration::from_secs(u64::try_from(found.st_mtime).unwrap_or(u64::MAX));
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let now =
+                clock::system_now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let is_old = now.saturating_sub(modified) > UNLOCKED_LIMIT;
             if found.st_uid != geteuid().as_raw() || !is_old {
                 return Ok(false);

@@ -105,10 +105,8 @@ fn lock_among_programs(key: &str, limit: Duration) -> Option<UnixListener> {
     use std::io;
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::SocketAddr;
-    use std::thread;
-    use std::time::Instant;
 
-    use crate::link::deadline_after;
+    use crate::clock::{self, deadline_after};
 
     /// Another program holds the lock for two or three commands.
     const LIMIT: Duration = Duration::from_secs(5);
@@ -120,8 +118,8 @@ fn lock_among_programs(key: &str, limit: Duration) -> Option<UnixListener> {
         match UnixListener::bind_addr(&address) {
             Ok(listener) => return Some(listener),
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => return None,
-            Err(_) if Instant::now() >= deadline => return None,
-            Err(_) => thread::sleep(PAUSE),
+            Err(_) if clock::has_passed(deadline) => return None,
+            Err(_) => clock::sleep(PAUSE),
         }
     }
 }

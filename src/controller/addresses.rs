@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Controller;
+use crate::clock::deadline_after;
 use crate::command::{AddressPair, GetInfo, MapAddress, MapOutcome};
 use crate::controller::getinfo::none_if_refused;
 use crate::error::{ProtocolError, Result};
 use crate::info::{AddressMapping, GeoIpData, MappingOrigin};
-use crate::link::deadline_after;
 use crate::names::CountryCode;
 
 /// # Address mappings

@@ -8,11 +8,11 @@ use std::time::Instant;
 use super::configuration::epoch::ConfCommand;
 use super::{Controller, PendingReply};
 use crate::auth::Password;
+use crate::clock::deadline_after;
 use crate::command::{
     Authenticate, Command, GetInfo, GetProtocolInfo, Names, ProtocolInfo, UseFeature,
 };
 use crate::error::Result;
-use crate::link::deadline_after;
 use crate::wire::{Reply, Request};
 
 /// # Any command

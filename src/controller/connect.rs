@@ -7,14 +7,14 @@ mod stream;
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::time::Instant;
 
 pub use self::options::ConnectOptions;
 use super::Controller;
+use crate::clock::{self, deadline_after};
 use crate::error::{
     ConnectAttempt, ConnectError, ConnectProblem, Error, InvalidInput, Result, Wait,
 };
-use crate::link::{Endpoint, deadline_after};
+use crate::link::Endpoint;
 
 /// Connects to a control port with the default options: see [`ConnectOptions::connect`].
 ///
@@ -192,7 +192,7 @@ impl ConnectOptions {
         let mut attempts = Vec::new();
         self.check_canceled()?;
         for (endpoint, remaining) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = clock::time_left(deadline);
             let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
             let end = deadline_after(share);
             let extended = Cell::new(end);

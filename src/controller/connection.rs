@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, WeakController};
+use crate::clock::deadline_after;
 use crate::command::Quit;
 use crate::error::{Disconnect, Result, Timeout, Wait};
-use crate::link::{Endpoint, deadline_after};
+use crate::link::Endpoint;
 
 /// The time limit of each command of a close hook: a program that closes a connection is about to
 /// end.

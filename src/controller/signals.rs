@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::Controller;
 use super::wait::Waiter;
+use crate::clock::deadline_after;
 use crate::command::{DropOwnership, GetInfo, SendSignal, TakeOwnership};
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
-use crate::link::deadline_after;
 use crate::names::Signal;
 
 /// # Signals and ownership

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
 use crate::sync::{Condvar, Mutex};
 
@@ -222,7 +223,7 @@ impl<T, L> BacklogSender<T, L> {
         if self.stall_budget.is_zero() || !may_wait() {
             return false;
         }
-        let begun = Instant::now();
+        let begun = clock::now();
         let deadline = begun + self.stall_budget;
         // More than this item needs, so that the threads do not alternate for each item.
         let room = size.max((self.limit / 4).min(WAKE_ROOM));
@@ -239,11 +240,11 @@ impl<T, L> BacklogSender<T, L> {
             select! {
                 recv(room) -> room => if room.is_err() { break },
                 recv(changed) -> _ => {}
-                default(deadline.saturating_duration_since(Instant::now())) => break,
+                default(clock::wait_length(deadline)) => if clock::has_passed(deadline) { break },
             }
         }
         self.shared.queue.lock().waiting_sender = None;
-        self.stall_budget = self.stall_budget.saturating_sub(begun.elapsed());
+        self.stall_budget = self.stall_budget.saturating_sub(clock::elapsed_since(begun));
         self.fits(size)
     }
 }
@@ -331,7 +332,7 @@ impl<T: Item, L: Loss> Backlog<T, L> {
             match deadline {
                 None => self.shared.ready.wait(&mut queue),
                 Some(deadline) => {
-                    is_late = self.shared.ready.wait_until(&mut queue, deadline).timed_out();
+                    is_late = clock::wait_until(&self.shared.ready, &mut queue, deadline);
                 }
             }
         }
@@ -353,13 +354,6 @@ impl<T, L> Drop for Backlog<T, L> {
         drop(queue);
         drop(left);
     }
-}
-
-/// Returns the instant after `limit`. A limit of more than ten years counts as ten years, so that the
-/// addition cannot overflow.
-pub(crate) fn deadline_after(limit: Duration) -> Instant {
-    const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-    Instant::now() + limit.min(LONGEST)
 }
 
 #[cfg(test)]

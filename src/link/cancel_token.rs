@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::listener::{drop_quietly, panic_text};
+use crate::clock::{self, deadline_after};
 use crate::error::{Canceled, Wait};
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -210,7 +211,7 @@ impl CancelToken {
     /// ```
     #[allow(clippy::must_use_candidate, reason = "a pause that ends early is a use")]
     pub fn wait_timeout(&self, limit: Duration) -> bool {
-        match self.shared.canceled.recv_timeout(limit) {
+        match clock::recv_until(&self.shared.canceled, deadline_after(limit)) {
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
             Ok(never) => match never {},

@@ -15,6 +15,7 @@ use super::router::{CancelOutcome, Router, SlotId, Waiter};
 use super::spool::BufferLimits;
 use super::timeout;
 use super::transport::{Stream, WriteOutcome};
+use crate::clock;
 use crate::error::{Disconnect, Error, Result};
 use crate::sync::channel::{Receiver, Sender, bounded};
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
@@ -248,7 +249,7 @@ impl Connection {
         if router.outbox.is_empty() || !router.outbox.enter() {
             return;
         }
-        match self.write_outbox(router, None, Instant::now()) {
+        match self.write_outbox(router, None, clock::now()) {
             // The reader detects the end itself, and this may be the reader thread.
             WriteOutcome::Failed(error) if !is_end(&error) => {
                 self.end(&Disconnect::Write(Arc::new(error)));
@@ -325,11 +326,11 @@ impl Connection {
     /// Returns why the connection ended, after the hooks have been called. A slow hook delays this by
     /// at most [`HOOK_TIMEOUT`].
     pub(super) fn reason_after_hooks(&self) -> Disconnect {
-        let deadline = Instant::now() + HOOK_TIMEOUT;
+        let deadline = clock::now() + HOOK_TIMEOUT;
         let mut router = self.router.lock();
         while let (Some(reason), false) = (router.end_reason(), router.has_ended()) {
             let reason = reason.clone();
-            if self.ended.wait_until(&mut router, deadline).timed_out() {
+            if clock::wait_until(&self.ended, &mut router, deadline) {
                 return reason;
             }
         }

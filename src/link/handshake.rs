@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::backlog::backlog;
 use super::cancel_token::CancelToken;
 use super::reader::Reader;
-use super::{Connection, Endpoint, Link, LinkLimits, Peer, Stream, deadline_after, timeout};
+use super::{Connection, Endpoint, Link, LinkLimits, Peer, Stream, timeout};
+use crate::clock::{self, deadline_after};
 use crate::error::{ConnectProblem, Result};
 use crate::wire::{Reply, Request};
 
@@ -59,7 +60,7 @@ impl Handshake {
         let ticket = self.link.submit(request, deadline, limit)?;
         loop {
             // A peer that sends without end does not delay the deadline.
-            let in_time = Instant::now() < deadline;
+            let in_time = !clock::has_passed(deadline);
             let read = if in_time { self.reader.read_before(deadline) } else { Ok(false) };
             if let Err(reason) = &read {
                 connection.end(reason);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::error::{Disconnect, Error, Timeout, Wait};
 use crate::sync::{Condvar, Mutex};
 
@@ -70,7 +71,7 @@ impl<T> Notifier<T> {
             if let Some(reason) = &state.ended {
                 return Err(WaitEnd::Closed(reason.clone()));
             }
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
+            if clock::wait_until(&self.changed, &mut state, deadline) {
                 return find(&mut state.value).ok_or(WaitEnd::Timeout);
             }
         }

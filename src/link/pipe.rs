@@ -7,6 +7,7 @@ use memchr::memrchr;
 
 use super::router::NoReply;
 use super::spool::{BufferLimits, Next, Spool};
+use crate::clock;
 use crate::sync::{Condvar, Mutex};
 
 /// The limits of the spool of a closed pipe.
@@ -123,7 +124,7 @@ impl PipeReader {
                     if let Some(end) = &state.end {
                         return Part::End(end.clone());
                     }
-                    if self.pipe.ready.wait_until(&mut state, deadline).timed_out()
+                    if clock::wait_until(&self.pipe.ready, &mut state, deadline)
                         && state.spool.is_empty()
                         && state.end.is_none()
                     {

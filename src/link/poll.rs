@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::clock;
+
 /// Waits until a descriptor is readable or the deadline has passed. Returns which are readable: an
 /// error or a hang-up counts too, since a read then returns it.
 pub(crate) fn readable_until<const N: usize>(
@@ -19,7 +21,7 @@ pub(crate) fn readable_until<const N: usize>(
 /// Waits until a descriptor is ready or the deadline has passed. Returns whether one is ready.
 pub(super) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
     loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = deadline.map(clock::wait_length);
         let timeout = match left {
             None => PollTimeout::NONE,
             // Rounded up, since the last fraction of a millisecond would be a busy loop.
@@ -27,7 +29,7 @@ pub(super) fn poll_until(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> i
                 .unwrap_or(PollTimeout::MAX),
         };
         match poll(fds, timeout) {
-            Ok(0) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            Ok(0) if deadline.is_none_or(|deadline| !clock::has_passed(deadline)) => {}
             Ok(ready) => return Ok(ready > 0),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),

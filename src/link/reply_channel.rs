@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::router::Outcome;
+use crate::clock;
 use crate::sync::{Condvar, Mutex, thread_local};
 
 /// The number of unused channels that a thread keeps.
@@ -117,7 +118,7 @@ impl ReplyReceiver {
             if let Some(wake) = state.receive() {
                 return wake;
             }
-            if self.channel.changed.wait_until(&mut state, deadline).timed_out() {
+            if clock::wait_until(&self.channel.changed, &mut state, deadline) {
                 return state.receive().unwrap_or(Wake::TimedOut);
             }
         }
@@ -127,7 +128,7 @@ impl ReplyReceiver {
     pub(super) fn wait_turn(&self, deadline: Instant) -> bool {
         let mut state = self.channel.state.lock();
         while let Message::None = state.message {
-            if self.channel.changed.wait_until(&mut state, deadline).timed_out() {
+            if clock::wait_until(&self.channel.changed, &mut state, deadline) {
                 break;
             }
         }

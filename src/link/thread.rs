@@ -4,6 +4,7 @@ use std::io;
 use std::time::Instant;
 
 use super::listener::panic_text;
+use crate::clock;
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, RecvTimeoutError, bounded};
 use crate::sync::thread::{self, JoinHandle, ThreadId};
@@ -48,7 +49,7 @@ impl ConnectionThread {
         if self.is_current() {
             return true;
         }
-        if self.returned.recv_deadline(deadline) == Err(RecvTimeoutError::Timeout) {
+        if clock::recv_until(&self.returned, deadline) == Err(RecvTimeoutError::Timeout) {
             return false;
         }
         let handle = self.handle.lock().take();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::reply_channel::{ReplyReceiver, Wake};
 use super::router::{NoReply, Outcome, SequencedReply, SlotId};
 use super::{Connection, timeout};
+use crate::clock;
 use crate::error::{BufferError, Error, InvalidInput, Result};
 use crate::sync::thread;
 
@@ -79,7 +80,7 @@ impl Ticket {
             }
         }
         if self.connection.cancel(self.id) {
-            if let Wake::Outcome(outcome) = self.channel.wait(Instant::now() + HANDOVER_TIMEOUT) {
+            if let Wake::Outcome(outcome) = self.channel.wait(clock::now() + HANDOVER_TIMEOUT) {
                 return self.result(outcome);
             }
         }
@@ -101,8 +102,8 @@ impl Ticket {
             thread::yield_now();
         }
         // Most replies have arrived by now, so the clock is read only here.
-        let until = Instant::now() + SPIN_LIMIT;
-        while is_alone && Instant::now() < until {
+        let until = clock::now() + SPIN_LIMIT;
+        while is_alone && !clock::has_passed(until) {
             if let Some(outcome) = self.channel.try_receive() {
                 return Some(outcome);
             }

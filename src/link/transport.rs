@@ -19,6 +19,7 @@ use nix::sys::socket::{
 use super::cancel_token::{CancelFd, CancelToken};
 use super::endpoint::{Endpoint, Kind};
 use super::poll::poll_until;
+use crate::clock;
 use crate::error::ConnectProblem;
 use crate::sync::channel::bounded;
 use crate::sync::thread;
@@ -271,7 +272,7 @@ fn resolve(
         // The receiver is dropped if the deadline passed.
         let _ = sender.send(name.to_socket_addrs().map(Iterator::collect));
     })?;
-    receiver.recv_deadline(deadline).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    clock::recv_until(&receiver, deadline).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn canceled() -> io::Error {
@@ -292,7 +293,7 @@ impl Attempt {
             // The remaining addresses share the time, so that one without an answer does not use
             // all of it.
             let share = left / u32::try_from(remaining).unwrap_or(u32::MAX);
-            let until = Instant::now() + share.max(Duration::from_millis(1));
+            let until = clock::now() + share.max(Duration::from_millis(1));
             let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
             let stream = Stream::Tcp(new_socket(family)?.into());
             match self.open(stream, &SockaddrStorage::from(*address), until) {
@@ -325,7 +326,7 @@ impl Attempt {
                 // The backlog of the listener is full, and poll does not report room in it.
                 Err(Errno::EAGAIN) if matches!(stream, Stream::Unix(_)) => {
                     let pause = time_left(until)?.min(Duration::from_millis(10));
-                    self.wait(None, Instant::now() + pause)?;
+                    self.wait(None, clock::now() + pause)?;
                 }
                 Err(Errno::EINPROGRESS | Errno::EALREADY) => {
                     time_left(until)?;
@@ -373,7 +374,7 @@ fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
 }
 
 fn time_left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
+    let left = clock::time_left(deadline);
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 

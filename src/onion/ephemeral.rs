@@ -1,13 +1,12 @@
 //! Ephemeral services: added by `ADD_ONION`.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::client_auth::AuthorizedClient;
+use crate::clock::{self, deadline_after};
 use crate::command::{AddOnion, AddedOnion};
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
-use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey};
 
 /// How long tor may take to notice the end of the earlier connection that had the service.
@@ -120,8 +119,10 @@ impl EphemeralService {
         let deadline = deadline_after(COLLISION_LIMIT);
         loop {
             match self.add_again(controller) {
-                Err(error) if is_collision(&error) && !is_over() && Instant::now() < deadline => {
-                    thread::sleep(COLLISION_PAUSE);
+                Err(error)
+                    if is_collision(&error) && !is_over() && !clock::has_passed(deadline) =>
+                {
+                    clock::sleep(COLLISION_PAUSE);
                 }
                 outcome => {
                     outcome?;

@@ -2,8 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -13,10 +12,10 @@ use super::client_auth::{AuthorizedClient, ClientChange, Refresh};
 use super::configuration::{Configuration, Failed, FormerLines};
 use super::directory::{DirectoryPlace, ServiceDirectory};
 use super::registration::{AddedService, Registration};
+use crate::clock::{self, deadline_after};
 use crate::config::{ConfiguredLine, Identity, port_value};
 use crate::controller::Controller;
 use crate::error::{OnionError, OnionProblem, RemovedBy, Result};
-use crate::link::deadline_after;
 use crate::names::{OnionAddress, OnionKey, OnionPort};
 
 /// How long a tor that has closed the connection may take to exit.
@@ -311,10 +310,10 @@ impl FilesystemService {
             if state.contains(") Z ") || kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
                 return true;
             }
-            if Instant::now() >= deadline {
+            if clock::has_passed(deadline) {
                 return false;
             }
-            thread::sleep(ENDING_LIMIT / 100);
+            clock::sleep(ENDING_LIMIT / 100);
         }
     }
 

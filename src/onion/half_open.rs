@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::stream::OnionStream;
-use crate::link::deadline_after;
+use crate::clock::{self, deadline_after};
 use crate::names::CircuitId;
 use crate::sync::Mutex;
 
@@ -59,7 +59,7 @@ impl HalfOpen {
         let mut dropped = Vec::new();
         let mut list = self.0.lock();
         let mut ready = None;
-        let now = Instant::now();
+        let now = clock::now();
         let mut index = 0;
         while let Some(waiting) = list.get_mut(index) {
             let outcome = match waiting.advance() {
@@ -121,9 +121,9 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
-    use std::time::Instant;
 
     use super::{HalfOpen, LIMIT, MOST, read_circuit};
+    use crate::clock::{ManualClock, TICK};
     use crate::onion::OnionStream;
 
     const HEADER: &[u8] = b"PROXY TCP6 fc00:dead:beef:4dad::1:2 ::1 2 80\r\n";
@@ -160,11 +160,28 @@ mod tests {
         tor.write_all(HEADER).unwrap();
         assert!(half_open.ready().is_some());
         assert!(half_open.ready().is_none() && !half_open.is_empty());
-        half_open.0.lock()[0].until = Instant::now();
-        assert!(half_open.ready().is_none() && half_open.is_empty());
+    }
+
+    #[test]
+    fn a_connection_is_dropped_at_its_limit_and_its_header_counts_until_then() {
+        let clock = ManualClock::start();
+        let half_open = HalfOpen::default();
+        let (_silent, mut slow) = (connect(&half_open), connect(&half_open));
+        clock.advance(LIMIT - TICK);
+        assert!(half_open.ready().is_none());
+        assert_eq!(half_open.0.lock().len(), 2);
+        slow.write_all(HEADER).unwrap();
+        clock.advance(TICK);
+        // The silent one, which is first, is dropped.
+        assert!(half_open.ready().is_some());
+        assert!(half_open.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_connection_is_dropped_for_another_one() {
+        let half_open = HalfOpen::default();
         let strangers: Vec<_> = (0..2 * MOST).map(|_| connect(&half_open)).collect();
         assert_eq!(half_open.0.lock().len(), MOST);
-        assert!(half_open.0.lock()[0].until <= Instant::now() + LIMIT);
         // A process that another test forks has the descriptors until it executes its program.
         strangers.iter().for_each(|stranger| stranger.shutdown(Shutdown::Both).unwrap());
         assert!(half_open.ready().is_none() && half_open.is_empty());

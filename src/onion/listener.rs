@@ -15,8 +15,9 @@ use super::half_open::HalfOpen;
 use super::local::LocalSocket;
 use super::service::OnionService;
 use super::stream::OnionStream;
+use crate::clock::{self, deadline_after};
 use crate::error::{Error, OnionError, OnionProblem, Result, Timeout, Wait};
-use crate::link::{deadline_after, readable_until};
+use crate::link::readable_until;
 use crate::names::PortTarget;
 use crate::sync::Mutex;
 
@@ -205,7 +206,7 @@ impl OnionListener {
                         return Err(ending);
                     }
                     if is_exhaustion(&error) {
-                        *self.exhausted.lock() = Some(Instant::now());
+                        *self.exhausted.lock() = Some(clock::now());
                     }
                     return Err(failed(error));
                 }
@@ -213,7 +214,7 @@ impl OnionListener {
             if let Some(stream) = self.half_open.ready() {
                 return Ok(stream);
             }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if deadline.is_some_and(clock::has_passed) {
                 return Err(Timeout::new(Wait::Incoming, limit).into());
             }
             if !accepted {

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use super::ephemeral::is_collision;
 use super::listener::is_exhaustion;
 use super::service::ServiceInner;
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, RemovedBy};
-use crate::link::deadline_after;
 
 /// The time limit of each command.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -128,7 +128,7 @@ impl Monitor {
             return None;
         }
         let due = *rejection.due.get_or_insert_with(|| deadline_after(rejection.pause));
-        let left = due.saturating_duration_since(Instant::now());
+        let left = clock::time_left(due);
         if !left.is_zero() {
             return Some(left);
         }

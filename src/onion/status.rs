@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::service::LastUpload;
 use super::uploads::Uploads;
+use crate::clock::{self, deadline_after};
 use crate::controller::HookEvent;
 use crate::error::{Error, HsDirUpload, RemovedBy};
 use crate::event::{ConfChangedEvent, Event, EventText, HsDescEvent};
-use crate::link::deadline_after;
 use crate::names::{OnionAddress, Signal, starts_without_case};
 use crate::sync::{Condvar, Mutex};
 
@@ -214,7 +214,7 @@ impl ServiceStatus {
             let is_new = !state.is_rejection_seen && state.is_rejected();
             !state.is_over(generation) && state.suspected_removal.is_none() && !is_new
         };
-        self.changed.wait_while_until(&mut state, is_calm, deadline_after(limit));
+        clock::wait_while_until(&self.changed, &mut state, is_calm, deadline_after(limit));
         state.is_rejection_seen = state.is_rejected();
         !state.is_over(generation)
     }
@@ -312,7 +312,7 @@ impl State {
         if !event.address().as_ref().is_some_and(is_same) {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         if let Some(former) = &mut self.former_uploads {
             former.uploads.apply(event, now);
         }
@@ -320,3 +320,6 @@ impl State {
         self.record_changes(changed, now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::clock::{self, deadline_after};
 use crate::error::{Error, LaunchError, LaunchProblem, Timeout, Wait};
 use crate::sync::{Condvar, Mutex};
 
@@ -93,7 +94,7 @@ impl Child {
                 return exit;
             }
             drop(state);
-            std::thread::sleep(Duration::from_millis(20));
+            clock::sleep(Duration::from_millis(20));
         }
     }
 
@@ -129,7 +130,8 @@ impl Child {
     /// Waits for the end of the child, for at most `limit`. [`Duration::MAX`] is no limit.
     pub(super) fn wait_for(&self, limit: Duration) -> Option<ExitResult> {
         let mut state = self.state.lock();
-        let _ = self.finished.wait_while_for(&mut state, |state| !state.is_finished, limit);
+        let is_pending = |state: &mut State| !state.is_finished;
+        clock::wait_while_until(&self.finished, &mut state, is_pending, deadline_after(limit));
         drop(state);
         self.try_wait()
     }

@@ -2,10 +2,10 @@ use std::io::{self, Read};
 use std::mem;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
 
 use super::sink::Sink;
 use super::thread::NamedThread;
+use crate::clock;
 use crate::error::LaunchProblem;
 use crate::link::readable_until;
 
@@ -51,7 +51,7 @@ impl<F: FnMut(Printed<'_>) + Send + 'static> Drain<F> {
         let mut rest = None;
         loop {
             // Once the child has ended, this does not wait.
-            let deadline = rest.is_some().then(Instant::now);
+            let deadline = rest.is_some().then(clock::now);
             let [is_readable, is_stopped] = readable_until([pipe.as_fd(), stop.as_fd()], deadline)?;
             if is_stopped && rest.is_none() {
                 rest = Some(REST_LIMIT);

@@ -15,6 +15,7 @@ use super::launcher::Launcher;
 use super::progress::{Progress, ProgressReporter};
 use super::thread::NamedThread;
 use super::tor_process::Shared;
+use crate::clock;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{
     Canceled, Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait,
@@ -119,7 +120,7 @@ impl LaunchMachine {
         sender: Sender<LaunchMessage>,
         messages: Receiver<LaunchMessage>,
     ) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         let cancel = launcher.cancel.take().map(|token| {
             let sender = sender.clone();
             // Fails when the launch is over.
@@ -147,22 +148,25 @@ impl LaunchMachine {
     pub(super) fn run(mut self) {
         let _cancel = CancelOnDrop(Arc::clone(&self.shared));
         loop {
-            let message = match self.next_due() {
-                None => self.messages.recv().ok(),
-                Some((at, _)) => self.messages.recv_deadline(at).ok(),
-            };
-            let mut step = message.map_or(Step::Continue, |message| self.handle(message));
-            if let (Step::Continue, Some((at, due))) = (&step, self.next_due()) {
-                if at <= Instant::now() {
-                    step = self.handle_due(due);
-                }
-            }
-            match step {
+            match self.next_step() {
                 Step::Continue => {}
                 Step::Bootstrapped => return self.finish(),
                 Step::Fail(problem) => return self.fail(problem),
                 Step::Cancel => return self.cancel(),
             }
+        }
+    }
+
+    /// Waits for the next event or deadline, and handles it.
+    fn next_step(&mut self) -> Step {
+        let message = match self.next_due() {
+            None => self.messages.recv().ok(),
+            Some((at, _)) => clock::recv_until(&self.messages, at).ok(),
+        };
+        let step = message.map_or(Step::Continue, |message| self.handle(message));
+        match (&step, self.next_due()) {
+            (Step::Continue, Some((at, due))) if clock::has_passed(at) => self.handle_due(due),
+            _ => step,
         }
     }
 
@@ -219,7 +223,7 @@ impl LaunchMachine {
                     self.report(progress);
                 }
                 if self.route.is_some() && !is_connected && self.retry.thread.is_none() {
-                    self.retry.next = Some(Instant::now());
+                    self.retry.next = Some(clock::now());
                 }
                 self.check_ready()
             }
@@ -256,7 +260,7 @@ impl LaunchMachine {
         let is_closed =
             self.shared.launch.controller().is_some_and(|controller| !controller.is_alive());
         if is_closed && self.disconnected.is_none() {
-            self.disconnected = Some(Instant::now());
+            self.disconnected = Some(clock::now());
         }
     }
 
@@ -267,7 +271,7 @@ impl LaunchMachine {
     fn report(&mut self, progress: Progress) {
         let phase = Some((progress.percent, progress.tag.clone()));
         if self.phase != phase {
-            self.last_progress = Instant::now();
+            self.last_progress = clock::now();
             self.phase = phase;
         }
         let is_forward = self.percent.is_none_or(|percent| progress.percent > percent);
@@ -289,7 +293,7 @@ impl LaunchMachine {
     fn connect(&mut self) -> Step {
         let Some(route) = self.route.clone() else { return Step::Continue };
         self.retry.next = None;
-        let left = self.time_out().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        let left = self.time_out().map(|(at, _)| clock::time_left(at));
         let limit = left.unwrap_or(ATTEMPT_LIMIT).min(ATTEMPT_LIMIT);
         let shared = Arc::clone(&self.shared);
         let sender = self.sender.clone();
@@ -329,7 +333,7 @@ impl LaunchMachine {
             Err(ConnectFailure::Control(error)) if control::is_temporary(&error) => {
                 log::debug!("no control connection yet: {error}");
                 self.retry.last_error = Some(error);
-                self.retry.next = Instant::now().checked_add(self.retry.pause);
+                self.retry.next = clock::now().checked_add(self.retry.pause);
                 self.retry.pause = self.retry.pause.saturating_mul(2).min(LONGEST_PAUSE);
                 Step::Continue
             }
@@ -432,3 +436,6 @@ impl LaunchMachine {
         has_ended
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::control::Route;
 use super::progress::Progress;
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::{Canceled, Error, LaunchError, LaunchProblem, Result, Timeout, Wait};
 use crate::link::Endpoint;
@@ -116,7 +117,7 @@ impl LaunchState {
     fn wait(&self, limit: Duration, is_done: impl Fn(&State) -> bool) -> Result<bool> {
         let is_pending = |state: &mut State| !is_done(state) && state.failure.is_none();
         let mut state = self.state.lock();
-        let _ = self.changed.wait_while_for(&mut state, is_pending, limit);
+        clock::wait_while_until(&self.changed, &mut state, is_pending, deadline_after(limit));
         match &state.failure {
             _ if is_done(&state) => Ok(true),
             Some(error) => Err(error.clone()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::log_line::LogLine;
 use super::thread::NamedThread;
+use crate::clock::{self, deadline_after};
 use crate::error::LaunchProblem;
 use crate::link::Listener;
 use crate::names::printable;
@@ -155,7 +156,7 @@ impl ProgressReporter {
     pub(super) fn flush(&self, limit: Duration) {
         let (sender, done) = bounded(0);
         if self.reports.send(Report::Flush(sender)).is_ok() {
-            let _ = done.recv_timeout(limit);
+            let _ = clock::recv_until(&done, deadline_after(limit));
         }
     }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::clock::{self, deadline_after};
 use crate::error::LaunchProblem;
 use crate::sync::channel::{Receiver, RecvTimeoutError, bounded};
 
@@ -42,7 +43,7 @@ impl NamedThread {
         if self.handle.thread().id() == thread::current().id() {
             return false;
         }
-        match self.returned.recv_timeout(limit) {
+        match clock::recv_until(&self.returned, deadline_after(limit)) {
             Err(RecvTimeoutError::Disconnected) => {
                 let name = self.handle.thread().name().unwrap_or_default().to_owned();
                 if self.handle.join().is_err() {

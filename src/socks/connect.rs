@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::handshake::{Answer, Handshake, Progress};
+use crate::clock::deadline_after;
 use crate::error::{ConnectProblem, SocksProblem, SocksStep, Timeout, Wait, excerpt};
-use crate::link::{Endpoint, Stream, WriteOutcome, deadline_after};
+use crate::link::{Endpoint, Stream, WriteOutcome};
 
 /// How many bytes an error quotes of a peer that is not a SOCKS proxy, and how long the caller
 /// waits for them: the greeting of another protocol usually arrives in one segment.

@@ -29,8 +29,8 @@ use self::registered::RegisteredAttacher;
 use self::service::no_thread;
 use self::worker::Worker;
 use super::{Circuit, State, StreamInfo};
+use crate::clock::deadline_after;
 use crate::error::Result;
-use crate::link::deadline_after;
 use crate::sync::channel::unbounded;
 
 /// The default time limit of an attacher for one stream.

@@ -9,9 +9,10 @@ use super::path::Choice;
 use super::store::Store;
 use super::tracker::Tracker;
 use super::{Path, State};
+use crate::clock::deadline_after;
 use crate::command::{ExtendCircuit, SetCircuitPurpose};
 use crate::error::{Error, Result, Wait};
-use crate::link::{CancelToken, deadline_after};
+use crate::link::CancelToken;
 use crate::names::CircuitPurpose;
 
 /// Makes the store keep ended circuits until this is dropped.

@@ -12,10 +12,11 @@ use super::generation::Owner;
 use super::listeners::{Callback, StateListenerId};
 use super::tracker::Tracker;
 use super::{State, Stream};
+use crate::clock::{self, deadline_after};
 use crate::command::{CloseCircuit, ExtendCircuit};
 use crate::controller::Controller;
 use crate::error::{CircuitEnd, CircuitError, CircuitProblem, Error, InvalidInput, Result, Wait};
-use crate::link::{CancelToken, deadline_after};
+use crate::link::CancelToken;
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -194,7 +195,7 @@ impl Circuit {
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let created = self.time_created()?;
-        Some(SystemTime::now().duration_since(created).unwrap_or_default())
+        Some(clock::system_now().duration_since(created).unwrap_or_default())
     }
 
     /// Returns the streams on the circuit, sorted by identifier.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::State;
+use crate::clock::deadline_after;
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind};
-use crate::link::{EventHook, RawEvent, deadline_after, lock_before};
+use crate::link::{EventHook, RawEvent, lock_before};
 use crate::names::{CountryCode, Fingerprint};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};

@@ -16,6 +16,7 @@ use std::time::Instant;
 use super::change::{Change, CircuitChange, StreamChange};
 use super::generation::Generation;
 use super::listeners::Listener;
+use crate::clock;
 use crate::error::Disconnect;
 use crate::link::{ListenerId, Members, Registry, drop_quietly};
 use crate::names::{CircuitId, StreamId};
@@ -343,7 +344,7 @@ impl Feed {
                     self.ready.wait(&mut queue);
                     false
                 }
-                Some(deadline) => self.ready.wait_until(&mut queue, deadline).timed_out(),
+                Some(deadline) => clock::wait_until(&self.ready, &mut queue, deadline),
             };
             queue.waiting = false;
             if is_late {

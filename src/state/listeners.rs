@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::change::{AddressUpdate, Change, CircuitUpdate, StreamUpdate};
 use super::feed::{Feed, Item, Next, Topic, Update};
 use super::generation::{Generation, Owner};
 use super::tracker::Tracker;
 use super::{Circuit, Shared, State, Stream};
+use crate::clock;
 use crate::error::{Disconnect, InvalidInput, Result};
 use crate::link::{self, ListenerId, drop_quietly};
 use crate::sync::{Mutex, MutexGuard, thread};
@@ -273,7 +274,7 @@ impl State {
         F: FnMut(&AddressUpdate) + Send + 'static,
     {
         let callback = Callback::Address(Box::new(listener));
-        let now = SystemTime::now();
+        let now = clock::system_now();
         let existing = |tracker: &Tracker| tracker.existing_addresses(now);
         self.shared.add_listener(None, Topic::Addresses, callback, existing)
     }
@@ -367,10 +368,10 @@ impl Caller {
         if !self.feed.has_address_listener() {
             return None;
         }
-        let now = SystemTime::now();
+        let now = clock::system_now();
         let expiry = self.generation.upgrade()?.store.expire(now)?;
         let left = expiry.duration_since(now).unwrap_or_default();
-        Instant::now().checked_add(left.min(CLOCK_INTERVAL))
+        clock::now().checked_add(left.min(CLOCK_INTERVAL))
     }
 }
 

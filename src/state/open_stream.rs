@@ -14,8 +14,9 @@ use super::circuit_info::{CircuitCell, CircuitInfo};
 use super::store::Store;
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
+use crate::clock::{self, deadline_after};
 use crate::error::{CircuitError, CircuitProblem, Error, InvalidInput, Result};
-use crate::link::{WaitEnd, deadline_after};
+use crate::link::WaitEnd;
 use crate::names::{CircuitId, StreamStatus, Target};
 use crate::socks::{Isolation, SocksProxy, TorStream};
 use crate::sync::channel::Receiver;
@@ -238,7 +239,7 @@ impl Circuit {
         let attaching = AttachGuard::new(&self.owner.generation, command_deadline, command_limit)?;
         let reserved = ReservedStream::new(self, attaching);
         let proxy = reserved.recognize(SocksProxy::new(endpoint)?)?;
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = clock::time_left(deadline);
         let outcome = request(proxy.timeout(left));
         match outcome {
             outcome if !reserved.reservation.has_origin() => outcome,
@@ -260,7 +261,7 @@ impl Circuit {
     ) -> Result<()> {
         let deadline = deadline.min(deadline_after(EVENT_LIMIT));
         let store = &self.owner.generation.store;
-        let Ok(stream) = reserved.found.recv_deadline(deadline) else {
+        let Ok(stream) = clock::recv_until(&reserved.found, deadline) else {
             return Err(match store.end_reason() {
                 Some(reason) => Error::Closed(reason),
                 None => self.failed(action, CircuitProblem::NotSeen),

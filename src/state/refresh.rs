@@ -12,9 +12,9 @@ use super::generation::Generation;
 use super::missing::query;
 use super::snapshot::InfoKey;
 use super::tracker::Answers;
+use crate::clock::deadline_after;
 use crate::error::{Error, Result};
 use crate::event::{ConfChangedEvent, Event};
-use crate::link::deadline_after;
 use crate::names::{GuardStatus, Signal, StatusAction};
 
 /// A part of a state that can be stale.

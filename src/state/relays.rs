@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::State;
+use crate::clock::deadline_after;
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, ProtocolError, Result};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{EventHook, RawEvent, deadline_after, lock_before};
+use crate::link::{EventHook, RawEvent, lock_before};
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
 use crate::sync::Mutex;
 

@@ -15,6 +15,7 @@ use super::refresh::{Part, Parts};
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::{Answers, Tracker};
 use super::waiters::Waiters;
+use crate::clock;
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind};
 use crate::link::{EventHook, RawEvent};
@@ -296,7 +297,7 @@ impl EventHook for Store {
         let Some(event) = other else { return };
         if let Event::AddrMap(_) = &event {
             // Expired mappings would never be removed if no thread reads the state.
-            inner.change(|tracker, changes| tracker.expire(SystemTime::now(), changes));
+            inner.change(|tracker, changes| tracker.expire(clock::system_now(), changes));
         }
         inner.change(|tracker, changes| tracker.event(number, event, changes));
     }

@@ -11,10 +11,10 @@ use super::listeners::{Callback, StateListenerId};
 use super::stream_info::{StreamCell, StreamInfo};
 use super::tracker::Tracker;
 use super::{Circuit, State};
+use crate::clock::deadline_after;
 use crate::command::CloseStream;
 use crate::controller::Controller;
 use crate::error::{Error, Result, Wait};
-use crate::link::deadline_after;
 use crate::names::{StreamId, StreamReason, StreamStatus, Target};
 
 /// A stream of tor.

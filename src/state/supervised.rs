@@ -7,15 +7,16 @@
 //! meanwhile gets them once.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::attacher::hand_over;
 use super::generation::Generation;
 use super::store::Store;
 use super::{Shared, State};
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result};
-use crate::link::{EventHook, deadline_after};
+use crate::link::EventHook;
 
 impl State {
     /// Makes a state that [`move_to`](Self::move_to) moves to the next connection. At the end of a
@@ -76,7 +77,7 @@ impl Shared {
         former.store.ended(&former.controller.closed_reason().unwrap_or(Disconnect::Closed));
         if let Some(feed) = service.feed() {
             feed.change_generation(Arc::clone(&former), Arc::downgrade(next));
-            next.store.go_on_with_feed(feed, SystemTime::now());
+            next.store.go_on_with_feed(feed, clock::system_now());
         }
         Ok(former)
     }

@@ -13,8 +13,9 @@ use super::restorer::Restorer;
 use super::shared::{Shared, stopped};
 use super::source::{Prospect, Source, prospect};
 use super::status::SupervisorStatus;
+use crate::clock::{self, deadline_after};
 use crate::error::{Disconnect, Error, Result, SupervisorError, SupervisorProblem};
-use crate::link::{EventHook, RawEvent, deadline_after, drop_quietly, panic_text};
+use crate::link::{EventHook, RawEvent, drop_quietly, panic_text};
 use crate::process::TorProcess;
 use crate::tor::Tor;
 
@@ -49,7 +50,7 @@ impl Keeper {
             source,
             backoff,
             attempts: 0,
-            lost_at: Instant::now(),
+            lost_at: clock::now(),
             deaths: VecDeque::new(),
             logged: None,
         }
@@ -78,7 +79,7 @@ impl Keeper {
     /// Connects, restores, and waits for the end of the connection. An error ends the supervisor.
     fn next_generation(&mut self) -> Result<()> {
         let tor = Arc::new(self.connect()?);
-        let since = Instant::now();
+        let since = clock::now();
         let generation = self.shared.set_connected(&tor);
         let controller = tor.controller().clone();
         let _end =
@@ -94,11 +95,11 @@ impl Keeper {
             return Err(stopped());
         }
         log::warn!("a supervisor lost its connection to tor: {reason}");
-        let has_lasted = since.elapsed() >= STEADY;
+        let has_lasted = clock::elapsed_since(since) >= STEADY;
         if has_lasted {
             self.backoff.reset();
             self.attempts = 0;
-            self.lost_at = Instant::now();
+            self.lost_at = clock::now();
             self.logged = None;
         }
         let reason = self.leave(&tor, reason)?;
@@ -150,7 +151,7 @@ impl Keeper {
     /// Returns an error if the limit of attempts or of time is reached.
     fn check_limits(&self, last_error: Error) -> Result<()> {
         let (options, attempts) = (&self.shared.options, self.attempts);
-        let elapsed = self.lost_at.elapsed();
+        let elapsed = clock::elapsed_since(self.lost_at);
         let is_reached = options.attempts.is_some_and(|limit| attempts >= limit)
             || options.time_limit.is_some_and(|limit| elapsed >= limit);
         match is_reached {
@@ -195,7 +196,7 @@ impl Keeper {
     /// Records that tor ended or a launch failed; an error if that happens too often.
     fn count_death(&mut self, error: &Error) -> Result<()> {
         let options = &self.shared.options;
-        let now = Instant::now();
+        let now = clock::now();
         self.deaths.push_back(now);
         while self.deaths.front().is_some_and(|at| now.duration_since(*at) > options.death_window) {
             self.deaths.pop_front();

@@ -9,10 +9,11 @@ use super::parts::SubscriptionEntry;
 use super::shared::Shared;
 use super::status::SupervisorStatus;
 use super::subscription::{Sink, Subscription};
+use crate::clock::deadline_after;
 use crate::controller::EventQueue;
 use crate::error::{InvalidInput, Result};
 use crate::event::{Event, EventKind, EventKinds, EventText, TypedEvent, typed_callback};
-use crate::link::{ListenerId, deadline_after, drop_quietly};
+use crate::link::{ListenerId, drop_quietly};
 
 /// The time limit of the commands of a supervisor.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::status::SupervisorStatus;
 use super::subscription::Sink;
+use crate::clock::{self, deadline_after};
 use crate::error::{Error, InvalidInput, Result};
 use crate::event::{Event, EventText};
 use crate::link::{
@@ -227,7 +228,7 @@ impl Notifications {
             _ => return,
         };
         if notifier.id != thread::current().id() {
-            let _ = notifier.running.recv_timeout(END_LIMIT);
+            let _ = clock::recv_until(&notifier.running, deadline_after(END_LIMIT));
         }
     }
 }

@@ -7,9 +7,9 @@ use super::parts::in_parallel;
 use super::shared::{Shared, stopped};
 use super::status::{SupervisedPart, SupervisorStatus, UnrestoredPart};
 use super::subscription::Subscription;
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result};
-use crate::link::deadline_after;
 
 /// The pause before parts that could not be restored are tried again. It doubles up to the interval
 /// of the checks.
@@ -56,23 +56,23 @@ impl<'a> Restorer<'a> {
     /// Sets the status [`Up`](SupervisorStatus::Up), and keeps everything restored until the
     /// connection has ended. Returns its reason. An error means that tor does not answer.
     pub(super) fn stay_up(&mut self) -> Result<Disconnect> {
-        let since = Instant::now();
+        let since = clock::now();
         log::info!("a supervisor is connected to tor, connection {}", self.generation);
         let mut reported = self.report(since, &[]);
         let interval = self.shared.options.check_interval;
         let mut retry = FIRST_RETRY.min(interval);
-        let mut checked_at = Instant::now();
+        let mut checked_at = clock::now();
         loop {
             let next_check = if self.unrestored.is_empty() { interval } else { retry };
             // The events of a busy tor do not delay the next check.
-            let left = next_check.saturating_sub(checked_at.elapsed());
+            let left = next_check.saturating_sub(clock::elapsed_since(checked_at));
             let Some(tasks) = self.shared.wait_tasks(left) else { return Err(stopped()) };
             if let Some(reason) = tasks.ended {
                 return Ok(reason);
             }
-            let is_check = checked_at.elapsed() >= next_check;
+            let is_check = clock::elapsed_since(checked_at) >= next_check;
             if is_check {
-                checked_at = Instant::now();
+                checked_at = clock::now();
                 retry = retry.saturating_mul(2).min(interval);
             }
             match self.check(tasks.conf_changed || is_check, tasks.services || is_check) {
@@ -113,7 +113,7 @@ impl<'a> Restorer<'a> {
     /// keeps the two from busy loops.
     fn correct_options(&mut self) -> Result<()> {
         if let Some(until) = self.corrected_until {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = clock::time_left(until);
             if !left.is_zero() && !self.shared.wait_ended(left) {
                 return Ok(());
             }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::shared::stopped;
-use crate::link::{CancelToken, deadline_after};
+use crate::clock::deadline_after;
+use crate::link::CancelToken;
 use crate::onion::{OnionEndpoint, Register, TorSource};
 use crate::sync::atomic::AtomicBool;
 

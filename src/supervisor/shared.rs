@@ -9,11 +9,12 @@ use super::options::SupervisorOptions;
 use super::parts::{Kept, ServiceEntry, SubscriptionEntry};
 use super::settings::Settings;
 use super::status::SupervisorStatus;
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::{
     Canceled, Disconnect, Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait,
 };
-use crate::link::{CancelToken, ListenerId, deadline_after};
+use crate::link::{CancelToken, ListenerId};
 use crate::state::State;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard};
@@ -76,7 +77,7 @@ impl Tasks {
 impl Shared {
     pub(super) fn new(options: SupervisorOptions, event_limit: usize) -> Self {
         let status =
-            SupervisorStatus::Connecting { attempt: 1, next: Instant::now(), last_error: None };
+            SupervisorStatus::Connecting { attempt: 1, next: clock::now(), last_error: None };
         let present = Present {
             status,
             version: 0,
@@ -157,7 +158,7 @@ impl Shared {
             if present.status.is_final() {
                 return Err(present.error(None));
             }
-            if self.changed.wait_until(&mut present, deadline).timed_out() {
+            if clock::wait_until(&self.changed, &mut present, deadline) {
                 return Err(present.error(Some(limit)));
             }
         }
@@ -190,7 +191,7 @@ impl Shared {
                 if status.is_final() {
                     return Err(present.error(None));
                 }
-                if self.changed.wait_until(&mut present, deadline).timed_out() {
+                if clock::wait_until(&self.changed, &mut present, deadline) {
                     return Err(Timeout::new(Wait::Status, limit).into());
                 }
             }
@@ -243,7 +244,7 @@ impl Shared {
         let deadline = deadline_after(limit);
         let mut present = self.present.lock();
         let is_idle = |present: &mut Present| !present.stopping && !present.tasks.any();
-        self.changed.wait_while_until(&mut present, is_idle, deadline);
+        clock::wait_while_until(&self.changed, &mut present, is_idle, deadline);
         if present.stopping {
             return None;
         }
@@ -257,7 +258,7 @@ impl Shared {
         let deadline = deadline_after(delay);
         let mut present = self.present.lock();
         let goes_on = |present: &mut Present| !present.stopping && present.tasks.ended.is_none();
-        self.changed.wait_while_until(&mut present, goes_on, deadline);
+        clock::wait_while_until(&self.changed, &mut present, goes_on, deadline);
         goes_on(&mut present)
     }
 
@@ -266,7 +267,7 @@ impl Shared {
         let deadline = deadline_after(delay);
         let mut present = self.present.lock();
         let is_running = |present: &mut Present| !present.stopping;
-        self.changed.wait_while_until(&mut present, is_running, deadline);
+        clock::wait_while_until(&self.changed, &mut present, is_running, deadline);
         !present.stopping
     }
 
@@ -335,7 +336,7 @@ impl Shared {
     pub(super) fn wait_done(&self, limit: Duration) -> bool {
         let mut present = self.present.lock();
         let is_working = |present: &mut Present| !present.done;
-        self.changed.wait_while_until(&mut present, is_working, deadline_after(limit));
+        clock::wait_while_until(&self.changed, &mut present, is_working, deadline_after(limit));
         present.done
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::controller::{Controller, EventSink, HookGuard};
 use crate::error::{Disconnect, Error, Result};
 use crate::event::EventKind;
@@ -89,7 +90,7 @@ impl Subscription {
                 }
                 if hook.is_some() {
                     // The former connection may not have reported its end to its hook yet.
-                    progress.silent_since.get_or_insert_with(Instant::now);
+                    progress.silent_since.get_or_insert_with(clock::now);
                 }
                 progress.generation = generation;
                 progress.ended = false;
@@ -132,7 +133,7 @@ impl Subscription {
     fn mark(&self, progress: &mut Progress) {
         if let Some(since) = progress.silent_since {
             // Without room, the marker waits for the next event.
-            if self.sink.reconnected(since.elapsed()) {
+            if self.sink.reconnected(clock::elapsed_since(since)) {
                 progress.silent_since = None;
             }
         }
@@ -164,7 +165,7 @@ impl EventHook for ConnectionHook {
         let mut progress = self.subscription.progress.lock();
         if progress.generation == self.generation {
             progress.ended = true;
-            progress.silent_since.get_or_insert_with(Instant::now);
+            progress.silent_since.get_or_insert_with(clock::now);
         }
     }
 }

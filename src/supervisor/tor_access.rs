@@ -1,13 +1,13 @@
 //! The tor of a supervisor, its status, and what is set up on every tor.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Supervisor;
 use super::status::SupervisorStatus;
+use crate::clock::{self, deadline_after};
 use crate::command::{Command, ConfSettings, Names, OnionClientAuthAdd, SetConf};
 use crate::error::{Disconnect, Error, InvalidInput, Result};
-use crate::link::deadline_after;
 use crate::names::{ClientAuthKey, OnionAddress, starts_without_case};
 use crate::state::State;
 use crate::tor::Tor;
@@ -124,7 +124,7 @@ impl Supervisor {
         loop {
             let (tor, _) = self.shared.wait_tor(deadline, limit)?;
             match call(&tor) {
-                Err(error) if Instant::now() < deadline && failed_with(&tor, &error) => {}
+                Err(error) if !clock::has_passed(deadline) && failed_with(&tor, &error) => {}
                 outcome => return outcome,
             }
         }
@@ -350,7 +350,7 @@ impl Supervisor {
             return Ok(false);
         }
         if let Some((controller, _)) = self.shared.connected() {
-            let limit = deadline.saturating_duration_since(Instant::now());
+            let limit = clock::time_left(deadline);
             match controller.with_timeout(limit).remove_onion_client_auth::<OnionAddress>(service) {
                 Err(error) if !error.is_closed() => return Err(error),
                 _ => {}

@@ -6,7 +6,6 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use nix::dir::Dir;
@@ -16,6 +15,7 @@ use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::LOCK;
+use crate::clock;
 use crate::private_files::open_directory;
 
 /// How deep directories are removed; tor needs three levels.
@@ -46,7 +46,7 @@ pub(super) fn remove_opened(
             .and_then(|()| remove_emptied(parent, name, directory, &found));
         match (removed, pauses.next()) {
             (Ok(()), _) => return Ok(()),
-            (Err(_), Some(pause)) => thread::sleep(pause),
+            (Err(_), Some(pause)) => clock::sleep(pause),
             (Err(errno), None) => return Err(errno.into()),
         }
     }

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::socket::Socket;
+use crate::clock;
 use crate::sync::{Condvar, Mutex};
 
 #[derive(Debug)]
@@ -59,13 +60,13 @@ impl Door {
     /// Waits for a connection, without a limit until [`shut`](Self::shut) is called. Returns the
     /// shared part and the reading end.
     pub(super) fn accept(&self, limit: Option<Duration>) -> io::Result<(Arc<Peer>, Socket)> {
-        let end = limit.map(|limit| Instant::now() + limit);
+        let end = limit.map(|limit| clock::now() + limit);
         while !*self.is_shut.lock() {
             let mut polled = [
                 PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.waker.0.as_fd(), PollFlags::POLLIN),
             ];
-            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = end.map(clock::time_left);
             let wait = left.map_or(PollTimeout::NONE, |left| {
                 PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
             });
@@ -82,7 +83,7 @@ impl Door {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
-            if let Some(limit) = limit.filter(|_| end.is_some_and(|end| end <= Instant::now())) {
+            if let Some(limit) = limit.filter(|_| end.is_some_and(clock::has_passed)) {
                 let text = format!("no connection within {limit:?}");
                 return Err(io::Error::new(ErrorKind::TimedOut, text));
             }
@@ -100,10 +101,10 @@ impl Door {
 
     /// Waits for a while, or until the test is over, and returns whether it is.
     pub(super) fn pause(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
+        let end = clock::now() + time;
         let mut is_shut = self.is_shut.lock();
         while !*is_shut {
-            if self.shut.wait_until(&mut is_shut, end).timed_out() {
+            if clock::wait_until(&self.shut, &mut is_shut, end) {
                 break;
             }
         }

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -16,6 +16,7 @@ use super::core::Core;
 use super::door::Peer;
 use super::script::{Script, ScriptFailure};
 use super::socket::Socket;
+use crate::clock::{self, deadline_after};
 use crate::controller::{ConnectOptions, Controller};
 use crate::link::Endpoint;
 use crate::sync::channel::{Receiver, Sender, bounded};
@@ -251,13 +252,13 @@ impl FakeTor {
     fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         let mut problems = Vec::new();
-        let end = Instant::now() + self.core.timeout;
+        let end = clock::now() + self.core.timeout;
         if !self.is_serving && !self.wait_script(self.core.timeout + GRACE) {
             problems.push(format!("the script did not end\n{}", self.core.dialogue));
         }
         let failures = self.core.failures();
         // Only the first failure matters: the client may have given up then.
-        let end = if failures.is_empty() { end } else { Instant::now() };
+        let end = if failures.is_empty() { end } else { clock::now() };
         let missing = self.core.playbook.wait(end, true);
         self.core.door.shut();
         if self.wait_thread(GRACE) {
@@ -283,8 +284,8 @@ impl FakeTor {
 
     /// Waits until the script has ended, or serves until the end of the test.
     fn wait_script(&self, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        while Instant::now() < end {
+        let end = clock::now() + limit;
+        while !clock::has_passed(end) {
             if !self.wait_thread(SLICE) || self.core.playbook.is_serving() {
                 return true;
             }
@@ -294,7 +295,7 @@ impl FakeTor {
 
     /// Waits for the end of the thread, and returns whether it still runs.
     fn wait_thread(&self, limit: Duration) -> bool {
-        self.ended.recv_timeout(limit).is_err_and(|error| error.is_timeout())
+        clock::recv_until(&self.ended, deadline_after(limit)).is_err_and(|error| error.is_timeout())
     }
 
     fn text_of(&self, panic: Box<dyn Any + Send>) -> String {

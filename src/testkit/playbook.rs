@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::{Answer, info_lines};
+use crate::clock;
 use crate::sync::{Condvar, Mutex};
 
 /// The keys of `GETINFO` that are answered by default, as by an idle tor without circuits.
@@ -150,7 +151,7 @@ impl Playbook {
     pub(super) fn wait(&self, until: Instant, only_while_served: bool) -> Vec<String> {
         let mut state = self.state.lock();
         while !state.expected.is_empty() && (state.served > 0 || !only_while_served) {
-            if self.changed.wait_until(&mut state, until).timed_out() {
+            if clock::wait_until(&self.changed, &mut state, until) {
                 break;
             }
         }

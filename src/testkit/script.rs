@@ -13,6 +13,8 @@ use super::door::Peer;
 use super::playbook::refusal;
 use super::socket::{Incoming, Lines, Socket};
 
+use crate::clock;
+
 /// One connection of a client, seen from a fake tor that plays step by step.
 ///
 /// Made by [`FakeTor::script`](crate::testkit::FakeTor::script). Every step fails the test, with the
@@ -349,7 +351,7 @@ impl Script {
     }
 
     fn until(&self) -> Instant {
-        Instant::now() + self.limit
+        clock::now() + self.limit
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::builder::PrivateNetworkBuilder;
@@ -18,10 +17,10 @@ use super::options::{self, ReservedPorts, Setting};
 use super::progress::Reporter;
 use super::stage::Stage;
 use super::{Nodes, PrivateNetwork};
+use crate::clock::{self, deadline_after};
 use crate::controller::EventQueue;
 use crate::error::{Error, Result, TestnetStep};
 use crate::event::EventKind;
-use crate::link::deadline_after;
 
 /// How often a network is started again because another program took the port of an authority.
 const ATTEMPTS: u32 = 3;
@@ -197,7 +196,7 @@ fn vote(nodes: &Nodes, stage: Stage) -> Result<()> {
         for (authority, events) in nodes.authorities().zip(&queues) {
             while !has_consensus(authority, &all, stage)? {
                 nodes.check(stage)?;
-                if end <= Instant::now() {
+                if clock::has_passed(end) {
                     break;
                 }
                 wait_for_event(events, stage);
@@ -219,7 +218,7 @@ fn vote(nodes: &Nodes, stage: Stage) -> Result<()> {
 fn wait_until_complete(nodes: &Nodes, stage: Stage) -> Result<()> {
     let all = nodes.nicknames();
     let mut missing: Vec<&Node> = nodes.0.iter().collect();
-    let mut next_fetch = Instant::now();
+    let mut next_fetch = clock::now();
     loop {
         let mut incomplete = Vec::new();
         for node in missing {
@@ -234,7 +233,7 @@ fn wait_until_complete(nodes: &Nodes, stage: Stage) -> Result<()> {
         }
         nodes.check(stage)?;
         fetch_if_due(&mut next_fetch, &missing, stage)?;
-        thread::sleep(POLL_PAUSE);
+        clock::sleep(POLL_PAUSE);
     }
 }
 
@@ -248,7 +247,7 @@ pub(super) fn wait_until_back(node: &Node, stage: Stage) -> Result<()> {
             return Err(stage.node_error(name, stage.timeout(), Vec::new()));
         }
         fetch_if_due(&mut next_fetch, &[node], stage)?;
-        thread::sleep(POLL_PAUSE);
+        clock::sleep(POLL_PAUSE);
     }
     Ok(())
 }
@@ -256,7 +255,7 @@ pub(super) fn wait_until_back(node: &Node, stage: Stage) -> Result<()> {
 /// Reloads relays, if it is time: a relay that tried to fetch the consensus too early would wait
 /// before it tries again.
 fn fetch_if_due(due: &mut Instant, nodes: &[&Node], stage: Stage) -> Result<()> {
-    if *due > Instant::now() {
+    if !clock::has_passed(*due) {
         return Ok(());
     }
     *due = deadline_after(FETCH_PAUSE);
@@ -281,7 +280,7 @@ fn wait_for_command_window(stage: Stage) {
         let begin = *COMMAND_WINDOW.start();
         let begin = if now < begin { begin } else { begin + 1000 };
         let wait = Duration::from_millis(begin.saturating_sub(now).into());
-        thread::sleep(wait.min(stage.time_left()));
+        clock::sleep(wait.min(stage.time_left()));
     }
 }
 

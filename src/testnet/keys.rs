@@ -3,11 +3,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use super::directory::{create, directory_problem};
 use super::stage::Stage;
+use crate::clock;
 use crate::error::TestnetProblem;
 use crate::names::Fingerprint;
 
@@ -151,7 +151,7 @@ impl Program {
             match self.child.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) if stage.is_over() => return Err((stage.timeout(), Vec::new())),
-                Ok(None) => thread::sleep(PAUSE),
+                Ok(None) => clock::sleep(PAUSE),
                 Err(error) => {
                     let source = Arc::new(error);
                     let problem = TestnetProblem::Spawn { program: self.name.clone(), source };

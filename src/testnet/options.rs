@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use super::keys::Identity;
+use crate::clock;
 use crate::error::TestnetProblem;
 
 /// A line of a configuration.
@@ -157,7 +158,7 @@ pub(super) fn vote_at(seconds: u64) -> Vec<Setting> {
 
 /// Returns the current time in whole seconds, and the remaining milliseconds.
 pub(super) fn since_epoch() -> (u64, u32) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = clock::system_now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now.as_secs(), now.subsec_millis())
 }
 

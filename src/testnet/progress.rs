@@ -2,6 +2,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::stage::Stage;
+use crate::clock;
 use crate::error::TestnetStep;
 
 pub(super) type ProgressListener = Box<dyn FnMut(&NetworkProgress) + Send>;
@@ -43,13 +44,13 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(listener: Option<ProgressListener>) -> Self {
-        Self { started: Instant::now(), listener }
+        Self { started: clock::now(), listener }
     }
 
     /// Reports that a step begins, and returns it.
     pub(super) fn begin(&mut self, stage: Stage) -> Stage {
         let Stage { step, .. } = stage;
-        let elapsed = self.started.elapsed();
+        let elapsed = clock::elapsed_since(self.started);
         log::debug!("private network, {elapsed:.2?}: {step}");
         if let Some(listener) = &mut self.listener {
             listener(&NetworkProgress { step, percent: step.percent(), elapsed });

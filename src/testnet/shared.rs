@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::PrivateNetwork;
 use super::remains::Remains;
+use crate::clock::{self, deadline_after};
 use crate::error::{Error, InvalidInput, Result, TestnetError, TestnetProblem, TestnetStep};
-use crate::link::deadline_after;
 use crate::sync::{Condvar, Mutex};
 
 /// The limit of the launch, which happens once: tests often run on a loaded machine.
@@ -84,7 +84,7 @@ impl PrivateNetwork {
                         return Err(InvalidInput::new("the shared network", problem).into());
                     }
                     Some(_) => {
-                        if CHANGED.wait_until(&mut launching, deadline).timed_out() {
+                        if clock::wait_until(&CHANGED, &mut launching, deadline) {
                             let problem = TestnetProblem::timeout(limit);
                             return Err(TestnetError::new(TestnetStep::Prepare, problem).into());
                         }

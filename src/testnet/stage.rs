@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
+use crate::clock::{self, deadline_after};
 use crate::error::{Error, TestnetError, TestnetProblem, TestnetStep};
-use crate::link::deadline_after;
 
 /// A step of an operation on a network, and the deadline of the operation.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ impl Stage {
     }
 
     pub(super) fn time_left(self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        clock::time_left(self.deadline)
     }
 
     pub(super) fn is_over(self) -> bool {

@@ -7,8 +7,9 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::Tor;
+use crate::clock::{self, deadline_after};
 use crate::error::{Canceled, InvalidInput, OnionError, OnionProblem, Result, Timeout, Wait};
-use crate::link::{CancelToken, deadline_after};
+use crate::link::CancelToken;
 use crate::process::Launcher;
 use crate::sync::{Condvar, Mutex};
 
@@ -73,7 +74,7 @@ impl Acquired {
                             if is_canceled.load(Ordering::Relaxed) {
                                 return Err(Canceled::new(Wait::Bootstrap).into());
                             }
-                            if CHANGED.wait_until(&mut state, deadline).timed_out() {
+                            if clock::wait_until(&CHANGED, &mut state, deadline) {
                                 return Err(Timeout::new(Wait::Bootstrap, limit).into());
                             }
                         }

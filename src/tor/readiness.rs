@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Tor;
+use crate::clock::{self, deadline_after};
 use crate::command::GetInfo;
 use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Result, Wait};
 use crate::event::{Bootstrap, Event, EventKind};
-use crate::link::{Notifier, WaitEnd, deadline_after};
+use crate::link::{Notifier, WaitEnd};
 
 const CIRCUIT_ESTABLISHED: &str = "status/circuit-established";
 const BOOTSTRAP_PHASE: &str = "status/bootstrap-phase";
@@ -114,7 +115,7 @@ impl Tor {
         let flag = if_allowed(flag)?.unwrap_or_else(EventFlag::without_events);
         while !is_ready(&controller, deadline)? {
             match flag.wait(deadline.min(deadline_after(POLL_INTERVAL))) {
-                Err(WaitEnd::Timeout) if Instant::now() < deadline => {}
+                Err(WaitEnd::Timeout) if !clock::has_passed(deadline) => {}
                 outcome => outcome.map_err(|end| end.into_error(Wait::Bootstrap, limit))?,
             }
         }

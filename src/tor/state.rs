@@ -1,8 +1,9 @@
 //! The state of a `Tor`.
 
 use super::Tor;
+use crate::clock::deadline_after;
 use crate::error::Result;
-use crate::link::{deadline_after, lock_before};
+use crate::link::lock_before;
 use crate::state::State;
 
 impl Tor {

@@ -1,9 +1,10 @@
 //! Streams through a `Tor`, and names that it resolves.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Tor;
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::names::Target;
 use crate::socks::{SocksProxy, TorStream};
@@ -170,9 +171,9 @@ impl Tor {
 
     /// Returns the proxy for a call that has one time limit for the command and the proxy.
     fn proxy_for_call(&self, action: &str) -> Result<SocksProxy> {
-        let begin = Instant::now();
+        let begin = clock::now();
         let controller = self.controller.with_timeout(self.controller.timeout().min(LIMIT));
         let proxy = SocksProxy::new(controller.socks_endpoint(action)?)?;
-        Ok(proxy.timeout(LIMIT.saturating_sub(begin.elapsed())))
+        Ok(proxy.timeout(LIMIT.saturating_sub(clock::elapsed_since(begin))))
     }
 }

@@ -14,6 +14,7 @@ const ROWS: &[(&str, u8)] = &[
     ("guide", 0),
     ("names", 0),
     ("sync", 0),
+    ("clock", 1),
     ("error", 1),
     ("wire", 2),
     ("command", 3),
@@ -50,6 +51,20 @@ const OF_SYNC: &[&str] = &["crossbeam_channel", "parking_lot"];
 const OF_SYNC_IN: (&[&str], &[&str]) =
     (&["std::sync::atomic", "std::thread"], &["controller", "link", "state", "supervisor"]);
 
+/// The family that reads the clocks of the operating system, and pauses threads.
+const CLOCK: &str = "clock";
+
+/// The file that the integration tests include, and which uses nothing of the crate.
+const WITHOUT_THE_CRATE: &str = "src/testkit/socket.rs";
+
+/// Calls that no other family makes, outside of its tests.
+const OF_CLOCK: &[&str] = &[
+    "crate::sync::thread::sleep",
+    "std::thread::sleep",
+    "std::time::Instant::now",
+    "std::time::SystemTime::now",
+];
+
 /// Families that may use less than their row allows, and why.
 const NARROWER: &[(&str, &str, &str)] = &[
     ("link", "command", "the link knows no command by name"),
@@ -67,7 +82,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("socks", "crate::link::Endpoint"),
     ("socks", "crate::link::Stream"),
     ("socks", "crate::link::WriteOutcome"),
-    ("socks", "crate::link::deadline_after"),
     ("socks", "crate::link::delegate_socket"),
 ];
 
@@ -166,10 +180,20 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
     };
     for path in source.paths {
         let shown = path.segments.join("::");
+        let in_tests = path.in_tests || segments.contains(&"tests");
         let names: Vec<&str> = path.segments.iter().map(String::as_str).collect();
         match names.as_slice() {
             ["crate", used, ..] if *used == family => {}
-            ["crate", "sync", ..] if own_row <= LAST_PURE_ROW && !path.in_tests => {
+            _ if family != CLOCK
+                && !in_tests
+                && file != WITHOUT_THE_CRATE
+                && OF_CLOCK.contains(&&*shown) =>
+            {
+                add(path.line, format!("{family} uses {shown}: take it from crate::{CLOCK}"));
+            }
+            ["crate", "sync" | "clock", ..]
+                if own_row <= LAST_PURE_ROW && family != CLOCK && !path.in_tests =>
+            {
                 add(path.line, format!("{family} is pure (row {own_row}) and uses {shown}"));
             }
             // The text of configuration files is not that of the control protocol.
@@ -196,11 +220,11 @@ fn check(file: &str, text: &str) -> Vec<Violation> {
                 }
             },
             ["crate"] => add(path.line, format!("{family} names the root of the crate")),
-            _ if family == SYNC => {}
+            _ if [CLOCK, SYNC].contains(&family) => {}
             _ if own_row <= LAST_PURE_ROW && !path.in_tests && is_impure(&shown) => {
                 add(path.line, format!("{family} is pure (row {own_row}) and uses {shown}"));
             }
-            _ if is_of_sync(family, path.in_tests || segments.contains(&"tests"), &shown) => {
+            _ if is_of_sync(family, in_tests, &shown) => {
                 add(path.line, format!("{family} uses {shown}: take it from crate::{SYNC}"));
             }
             _ => {}
@@ -328,14 +352,54 @@ fn input_and_output_in_a_pure_row_is_found() {
         [
             "1: event is pure (row 3) and uses std::net::TcpStream",
             "2: event is pure (row 3) and uses std::time::Instant",
-            "3: event is pure (row 3) and uses std::time::SystemTime::now",
+            "3: event uses std::time::SystemTime::now: take it from crate::clock",
             "4: event is pure (row 3) and uses log::debug",
-            "4: event is pure (row 3) and uses std::thread::sleep",
+            "4: event uses std::thread::sleep: take it from crate::clock",
             "5: event is pure (row 3) and uses std::fs",
         ]
     );
-    assert_eq!(problems("src/process.rs", text), Vec::<String>::new());
+    assert_eq!(
+        problems("src/process.rs", text),
+        [
+            "3: process uses std::time::SystemTime::now: take it from crate::clock",
+            "4: process uses std::thread::sleep: take it from crate::clock",
+        ]
+    );
     assert_eq!(problems("src/event/tests.rs", text), Vec::<String>::new());
+}
+
+#[test]
+fn a_clock_that_is_not_that_of_the_crate_is_found() {
+    let text = "use std::time::{self, Instant};\nuse crate::sync::thread;\n\
+                fn f(x: Option<Instant>) { x.get_or_insert_with(Instant::now); }\n\
+                fn g() { thread::sleep(f()); time::SystemTime::now(); }\n\
+                #[cfg(test)]\nmod tests { fn g() { std::time::Instant::now(); } }\n";
+    assert_eq!(
+        problems("src/state/feed.rs", text),
+        [
+            "3: state uses std::time::Instant::now: take it from crate::clock",
+            "4: state uses crate::sync::thread::sleep: take it from crate::clock",
+            "4: state uses std::time::SystemTime::now: take it from crate::clock",
+        ]
+    );
+    assert_eq!(problems("src/clock.rs", text), Vec::<String>::new());
+    assert_eq!(problems("src/state/store/tests/waits.rs", text), Vec::<String>::new());
+    assert_eq!(
+        problems("src/event.rs", "use crate::clock;\n"),
+        ["1: event is pure (row 3) and uses crate::clock"]
+    );
+}
+
+/// `elapsed` is a method, which the paths of a file do not show.
+#[test]
+fn no_module_measures_time_without_the_clock_of_the_crate() {
+    for (file, text) in library_sources() {
+        let code = text.split("mod tests {").next().unwrap();
+        let reads =
+            |line: &&str| line.contains(".elapsed()") && !line.trim_start().starts_with("//");
+        let is_test = file.ends_with("/tests.rs") || file.contains("/tests/");
+        assert!(is_test || !code.lines().any(|line| reads(&line)), "{file}");
+    }
 }
 
 #[test]

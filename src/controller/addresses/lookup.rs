@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::clock::deadline_after;
 use crate::command::{Command, Resolve};
 use crate::controller::Controller;
 use crate::controller::wait::Waiter;
@@ -15,7 +16,6 @@ use crate::error::{
     Error, InvalidInput, ProtocolError, ResolveError, ResolveProblem, Result, Timeout, Wait,
 };
 use crate::event::{AddrMapEvent, Event, EventKind, EventText, MappedAddress, StreamEvent};
-use crate::link::deadline_after;
 use crate::names::{StreamId, StreamPurpose, StreamStatus};
 
 /// tor truncates longer names.

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::clock::deadline_after;
 use crate::command::GetInfo;
 use crate::error::Result;
-use crate::link::{SequencedReply, Ticket, deadline_after};
+use crate::link::{SequencedReply, Ticket};
 use crate::wire::Reply;
 
 /// The pending reply to a command.

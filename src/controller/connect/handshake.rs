@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::ConnectOptions;
 use crate::auth::{CookieSource, authenticate};
+use crate::clock;
 use crate::command::{Command, GetProtocolInfo, ProtocolInfo};
 use crate::controller::Controller;
 use crate::error::{ConnectProblem, Disconnect, Error, Result, Timeout, Wait, excerpt};
@@ -89,9 +90,9 @@ impl ConnectOptions {
         let is_local = handshake.peer().is_on_this_machine();
         let mut submit = |request: Request| handshake.call(&request, left(deadline));
         let mut password = || {
-            let called = Instant::now();
+            let called = clock::now();
             let password = self.password.password(left(deadline));
-            deadline.set(deadline.get() + called.elapsed());
+            deadline.set(deadline.get() + clock::elapsed_since(called));
             password
         };
         authenticate(&mut submit, &info, cookie, is_local, &mut password).map_err(problem)?;
@@ -141,5 +142,5 @@ impl ConnectOptions {
 }
 
 fn left(deadline: &Cell<Instant>) -> Duration {
-    deadline.get().saturating_duration_since(Instant::now())
+    clock::time_left(deadline.get())
 }

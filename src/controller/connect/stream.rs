@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::os::fd::OwnedFd;
 
 use super::ConnectOptions;
+use crate::clock::deadline_after;
 use crate::controller::Controller;
 use crate::error::{InvalidInput, Result};
-use crate::link::{Handshake, Stream, deadline_after};
+use crate::link::{Handshake, Stream};
 
 /// The address of a peer without one.
 const UNNAMED: &str = "an unnamed unix socket";

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::clock::deadline_after;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind};
-use crate::link::{EventHook, RawEvent, deadline_after};
+use crate::link::{EventHook, RawEvent};
 
 /// The argument of a hook's closure.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::lasting::{EventSink, LastingEvents};
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::controller::events::CollectedEvents;
 use crate::error::{Result, Timeout, Wait};
 use crate::event::{Event, EventKind};
-use crate::link::{Received, SequencedEvent, deadline_after};
+use crate::link::{Received, SequencedEvent};
 
 /// A queue of events, from which any thread may take.
 ///
@@ -167,7 +168,7 @@ impl EventQueue {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn recv_deadline(&self, deadline: Instant) -> Result<Event> {
-        self.recv_until(deadline, deadline.saturating_duration_since(Instant::now()))
+        self.recv_until(deadline, clock::time_left(deadline))
     }
 
     fn recv_until(&self, deadline: Instant, limit: Duration) -> Result<Event> {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clock::deadline_after;
 use crate::command::{Command, SetEvents};
 use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
-use crate::link::{EventCallback, EventHook, EventListener, ListenerId, deadline_after};
+use crate::link::{EventCallback, EventHook, EventListener, ListenerId};
 use crate::sync::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 /// How often one call sends `SETEVENTS`. The first is enough, unless a logger changes the listeners

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::clock::deadline_after;
 use crate::command::{GetInfo, HsFetch};
 use crate::controller::wait::Waiter;
 use crate::controller::{Controller, if_allowed};
@@ -16,7 +17,6 @@ use crate::error::{
     Wait,
 };
 use crate::event::{Event, EventKind, EventText, HsDescContentEvent, HsDescEvent};
-use crate::link::deadline_after;
 use crate::names::{Fingerprint, HsDescAction, HsDescReason, OnionAddress, RelaySpec};
 
 /// The state of a fetch, where that allows a conclusion.

@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{COUNT_SIZE, Item, Received, STALL_LIMIT, SendOutcome, backlog, deadline_after};
+use super::{COUNT_SIZE, Item, Received, STALL_LIMIT, SendOutcome, backlog};
+use crate::clock::deadline_after;
 use crate::sync::channel::{RecvTimeoutError, TryRecvError, bounded, never};
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::super::listener::OnionListener;
 use super::super::publish::Publication;
 use super::OnionService;
+use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::{Error, Result, SocksProblem, Timeout, Wait};
-use crate::link::deadline_after;
 use crate::names::RelaySpec;
 use crate::socks::{Isolation, SocksProxy};
 
@@ -152,8 +152,8 @@ impl OnionCheck {
 impl CheckStep {
     fn of<T>(begin: Instant, outcome: Result<T>) -> Self {
         match outcome {
-            Ok(_) => Self::Passed(begin.elapsed()),
-            Err(error) => Self::Failed { after: begin.elapsed(), error },
+            Ok(_) => Self::Passed(clock::elapsed_since(begin)),
+            Err(error) => Self::Failed { after: clock::elapsed_since(begin), error },
         }
     }
 }
@@ -209,7 +209,7 @@ impl OnionService {
         }
         let controller = self.controller();
         let deadline = deadline_after(limit);
-        let begin = Instant::now();
+        let begin = clock::now();
         let descriptor = CheckStep::of(begin, self.fetch_own_descriptor(&controller, limit / 2));
         let connection = self.check_connection(&controller, deadline, limit)?;
         for step in [&descriptor, &connection] {
@@ -242,7 +242,7 @@ impl OnionService {
     }
 
     fn fetch_own_descriptor(&self, controller: &Controller, limit: Duration) -> Result<()> {
-        let is_kept = |upload: &LastUpload| upload.at.elapsed() < DESCRIPTOR_LIFETIME;
+        let is_kept = |upload: &LastUpload| clock::elapsed_since(upload.at) < DESCRIPTOR_LIFETIME;
         let uploads = self.last_uploads().into_iter().filter(is_kept).take(DIRECTORIES);
         let servers: Vec<_> = uploads.filter_map(|upload| upload.hsdir.fingerprint()).collect();
         let address = self.onion_address();
@@ -263,7 +263,7 @@ impl OnionService {
         deadline: Instant,
         limit: Duration,
     ) -> Result<CheckStep> {
-        let begin = Instant::now();
+        let begin = clock::now();
         let endpoint = match controller.socks_endpoint("check an onion service") {
             Err(Error::Socks(error)) if is_without_port(error.problem()) => {
                 return Ok(CheckStep::Skipped(CheckObstacle::NoSocksPort));
@@ -282,7 +282,7 @@ impl OnionService {
             Ok(None) => return Ok(CheckStep::Skipped(CheckObstacle::NoClientKey)),
             Err(error) => return Ok(CheckStep::of::<()>(begin, Err(error))),
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = clock::time_left(deadline);
         let outcome = match left.is_zero() {
             true => Err(Timeout::new(Wait::SocksReply, limit).into()),
             false => self.visit(SocksProxy::new(endpoint)?.timeout(left)),

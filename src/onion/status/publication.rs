@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{ServiceStatus, State};
+use crate::clock::{self, deadline_after};
 use crate::error::{
     Error, HsDirUpload, OnionError, OnionProblem, Result, Timeout, UploadOutcome, Wait,
 };
-use crate::link::deadline_after;
 use crate::onion::publish::Publication;
 use crate::onion::service::LastUpload;
 
@@ -51,7 +51,7 @@ impl ServiceStatus {
                     return Err(reason.clone());
                 }
             }
-            let now = Instant::now();
+            let now = clock::now();
             let hopeless_at = state.hopeless_at().filter(|_| !awaits_supervisor);
             if hopeless_at.is_some_and(|hopeless_at| hopeless_at <= now) {
                 return Err(state.not_published());
@@ -61,7 +61,7 @@ impl ServiceStatus {
             }
             let until = [hopeless_at, state.next_expiry()].into_iter().flatten().min();
             let until = until.map_or(deadline, |until| until.min(deadline));
-            self.changed.wait_until(&mut state, until);
+            clock::wait_until(&self.changed, &mut state, until);
         }
     }
 }
@@ -94,7 +94,7 @@ impl Drop for Reporting<'_> {
 impl State {
     /// Marks uploads that were not answered in time.
     pub(super) fn expire(&mut self) {
-        let (Some(limits), now) = (self.limits, Instant::now()) else { return };
+        let (Some(limits), now) = (self.limits, clock::now()) else { return };
         let changed = self.uploads.expire(limits.answer, now);
         self.record_changes(changed, now);
     }

@@ -6,17 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Attach;
 use super::eligible::{check_circuit, is_of_tor, is_onion};
 use super::leave_streams::LeaveStreams;
 use super::reservation::StreamReservation;
 use super::worker::ChoiceRequest;
+use crate::clock::{self, deadline_after};
 use crate::command::AttachStream;
 use crate::controller::Controller;
 use crate::error::{CircuitProblem, Error, Result};
-use crate::link::deadline_after;
 use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus};
 use crate::state::generation::Generation;
 use crate::state::stream_info::{StreamCell, StreamInfo};
@@ -149,10 +149,10 @@ impl AttachLoop {
             return Some(self.messages.recv().unwrap_or(Message::Disconnected));
         };
         // Checked first: `recv_deadline` returns messages even after the deadline.
-        if Instant::now() >= deadline {
+        if clock::has_passed(deadline) {
             return None;
         }
-        match self.messages.recv_deadline(deadline) {
+        match clock::recv_until(&self.messages, deadline) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Message::Disconnected),
@@ -311,7 +311,7 @@ impl AttachLoop {
 
     /// Leaves the streams to tor whose attachers were too slow.
     fn leave_late_streams(&mut self) -> Result<()> {
-        let now = Instant::now();
+        let now = clock::now();
         for request in self.take_requests(|request| request.deadline <= now) {
             let id = request.stream.id();
             log::warn!("stream {id} is left to tor: an attacher took too long");

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::clock::deadline_after;
 use crate::command::{GetConf, SetConf};
 use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Error, ProtocolError, Result};
 use crate::event::{ConfChange, ConfChangedEvent, Event, EventKind};
-use crate::link::{Notifier, deadline_after};
+use crate::link::Notifier;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
 const OPTION: &str = "__LeaveStreamsUnattached";

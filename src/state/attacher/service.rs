@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::attach_loop::{AttachLoop, Message};
 use super::leave_streams::LeaveStreams;
+use crate::clock::{self, deadline_after};
 use crate::controller::{CloseHookId, Controller, HookGuard};
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::{deadline_after, lock_before};
+use crate::link::lock_before;
 use crate::names::TorFeature;
 use crate::state::generation::Generation;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -177,7 +178,7 @@ fn stop(option: &LeaveStreams, messages: &Sender<Message>, controller: &Controll
     let (sender, done) = bounded(0);
     if messages.send(Message::Stop(sender)).is_ok() {
         // Nothing is ever sent: the channel ends when the loop has dropped the sender.
-        let _ = done.recv_deadline(deadline);
+        let _ = clock::recv_until(&done, deadline);
     }
     outcome
 }

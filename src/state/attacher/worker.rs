@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Attach;
 use super::attach_loop::{AttacherId, Message};
 use super::eligible::check_purpose;
+use crate::clock;
 use crate::link::{drop_quietly, panic_text};
 use crate::state::generation::{Generation, Owner};
 use crate::state::stream_info::StreamInfo;
@@ -80,7 +81,7 @@ impl Worker {
         let is_wanted =
             self.is_set.load(Ordering::Acquire) && request.active.load(Ordering::Acquire);
         // A stream that waited behind a slow one may have been left to tor.
-        if !is_wanted || Instant::now() >= request.deadline {
+        if !is_wanted || clock::has_passed(request.deadline) {
             return None;
         }
         Some(Owner::new(self.shared.upgrade()?, request.generation.upgrade()?))

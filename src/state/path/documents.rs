@@ -10,10 +10,11 @@ use super::choice::PathChoice;
 use super::descriptors::Descriptors;
 use super::spec::PathSpec;
 use super::weights::BandwidthWeights;
+use crate::clock::{self, deadline_after};
 use crate::command::GetConf;
 use crate::controller::{Controller, if_allowed};
 use crate::error::{InvalidInput, PathError, PathProblem, Result};
-use crate::link::{deadline_after, lock_before};
+use crate::link::lock_before;
 use crate::state::generation::Generation;
 use crate::state::{Relays, State};
 use crate::sync::Mutex;
@@ -41,7 +42,7 @@ const INCOMPLETE_FOR: Duration = Duration::from_secs(10);
 
 impl Documents {
     fn load(controller: &Controller, relays: Relays, deadline: Instant) -> Result<Self> {
-        let left = || controller.with_timeout(deadline.saturating_duration_since(Instant::now()));
+        let left = || controller.with_timeout(clock::time_left(deadline));
         // tor refuses the key if it uses server descriptors, as relays do.
         let descriptors = match if_allowed(left().microdescriptors())? {
             Some(list) => Descriptors::of_micro(&list),
@@ -60,7 +61,7 @@ impl Documents {
         }
         let is_complete = relays.iter().all(|relay| descriptors.get(relay).is_some());
         let (descriptors, weights) = (Arc::new(descriptors), Arc::new(weights));
-        Ok(Self { relays, descriptors, weights, is_complete, loaded: Instant::now() })
+        Ok(Self { relays, descriptors, weights, is_complete, loaded: clock::now() })
     }
 }
 
@@ -70,7 +71,8 @@ impl DocumentCache {
         let limit = controller.timeout();
         let mut cache = lock_before(&self.cache, "GETINFO", deadline, limit)?;
         let is_current = |documents: &&Documents| {
-            let is_recent = documents.is_complete || documents.loaded.elapsed() < INCOMPLETE_FOR;
+            let is_recent =
+                documents.is_complete || clock::elapsed_since(documents.loaded) < INCOMPLETE_FOR;
             is_recent && documents.relays.is_same(&relays)
         };
         if let Some(documents) = cache.as_ref().filter(is_current) {
@@ -128,7 +130,7 @@ impl Generation {
         deadline: Instant,
     ) -> Result<Path> {
         spec.check()?;
-        let left = || controller.with_timeout(deadline.saturating_duration_since(Instant::now()));
+        let left = || controller.with_timeout(clock::time_left(deadline));
         let relays = self.relays.get(&left())?;
         if relays.is_empty() {
             return Err(PathError::new(PathProblem::NoConsensus).into());

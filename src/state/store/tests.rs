@@ -3,6 +3,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Store, StoreInner};
+use crate::clock::{self, ManualClock};
 use crate::error::Disconnect;
 use crate::link::{EventHook, RawEvent, WaitEnd};
 use crate::names::CircuitId;
@@ -34,8 +35,15 @@ fn wait_for(store: &Store, id: u32, deadline: Instant) -> Result<CircuitId, Wait
 #[test]
 fn a_wait_ends_with_a_value_at_its_limit_or_with_the_connection() {
     let store = Arc::new(joined());
-    let end = wait_for(&store, 3, Instant::now() + Duration::from_millis(20));
-    assert!(matches!(end, Err(WaitEnd::Timeout)), "{end:?}");
+    {
+        let clock = ManualClock::start();
+        let (start, limit) = (clock::now(), Duration::from_secs(60));
+        clock.tick_by(Duration::from_secs(1));
+        let end = wait_for(&store, 3, clock::deadline_after(limit));
+        assert!(matches!(end, Err(WaitEnd::Timeout)), "{end:?}");
+        let took = clock::elapsed_since(start);
+        assert!(took >= limit && took < limit + Duration::from_secs(5), "{took:?}");
+    }
     let waiting = Arc::clone(&store);
     let waiter = thread::Builder::new().name("waiter".to_owned()).spawn(move || {
         let first = wait_for(&waiting, 3, Instant::now() + LIMIT).unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Store, StoreInner};
+use crate::clock;
 use crate::link::WaitEnd;
 use crate::names::CircuitId;
 use crate::state::cell::Cell;
@@ -86,7 +87,7 @@ impl Store {
             ControlFlow::Continue(ticket) => ticket,
             ControlFlow::Break(outcome) => return outcome,
         };
-        match found.recv_deadline(deadline) {
+        match clock::recv_until(&found, deadline) {
             Ok(value) => Ok(value),
             Err(RecvTimeoutError::Disconnected) => {
                 Err(self.end_reason().map_or(WaitEnd::Timeout, WaitEnd::Closed))

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use self::fake_tor::{Contents, FakeTor, eventually};
+use crate::clock::deadline_after;
 use crate::controller::ConnectOptions;
 use crate::error::{Disconnect, Error, Result};
-use crate::link::deadline_after;
 use crate::names::{CircuitId, StreamReason};
 use crate::state::{AddressChange, CircuitChange, State, StreamChange};
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};

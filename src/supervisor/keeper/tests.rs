@@ -65,3 +65,5 @@ fn a_tor_that_does_not_answer_a_check_is_left_for_another_connection() {
     drop(supervisor);
     tor.unwrap().join().unwrap();
 }
+
+mod limits;

@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Sink, Subscription};
+use crate::clock::deadline_after;
 use crate::controller::Controller;
 use crate::error::Error;
-use crate::link::{EventBatch, deadline_after};
+use crate::link::EventBatch;
 use crate::sync::Mutex;
 
 const LIMIT: Duration = Duration::from_secs(30);

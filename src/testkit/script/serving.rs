@@ -1,7 +1,8 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Script;
+use crate::clock;
 use crate::testkit::answer::Answer;
 use crate::testkit::dialogue::Who;
 use crate::testkit::event_lines;
@@ -139,7 +140,7 @@ impl Script {
     }
 
     fn next_served_line(&mut self) -> Option<String> {
-        match self.lines.next(&mut self.socket, Instant::now() + UNTIL_THE_END) {
+        match self.lines.next(&mut self.socket, clock::now() + UNTIL_THE_END) {
             Ok(Incoming::Line(line)) => {
                 let line = self.accepted(line, "a command");
                 Some(String::from_utf8_lossy(&line).into_owned())

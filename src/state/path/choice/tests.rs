@@ -299,7 +299,7 @@ fn relays_are_drawn_with_the_probability_of_their_weighted_bandwidth() {
     network.add(7, "1.7.0.1", "Exit BadExit", 100, EXIT);
     // As exits: 600 for relay 6, 100 for relay 3, and 80 as a directory.
     network.add(8, "1.8.0.1", "Guard Exit V2Dir", 400, EXIT);
-    let draws = 20_000;
+    let draws = 5_000;
     let exits = counted(&network, &Path::builder().hops(1), draws);
     assert_distribution(&exits[0], &[(3, 100), (6, 600), (8, 80)]);
     // The exit is fixed, so that the others do not depend on it.
@@ -316,13 +316,13 @@ fn without_weights_bandwidth_counts_alone_and_without_bandwidth_all_are_equal() 
     let mut network = Network::default();
     network.add(1, "1.1.0.1", "Exit", 100, EXIT);
     network.add(2, "1.2.0.1", "Exit", 300, EXIT);
-    let exits = counted(&network, &Path::builder().hops(1), 10_000);
+    let exits = counted(&network, &Path::builder().hops(1), 4_000);
     assert_distribution(&exits[0], &[(1, 1), (2, 3)]);
     let mut network = Network::default();
     for number in 1..5 {
         network.add(number, "1.1.0.1", "Exit", 0, EXIT);
     }
-    let exits = counted(&network, &Path::builder().hops(1), 10_000);
+    let exits = counted(&network, &Path::builder().hops(1), 4_000);
     assert_distribution(&exits[0], &[(1, 1), (2, 1), (3, 1), (4, 1)]);
 }
 

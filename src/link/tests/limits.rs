@@ -1,0 +1,108 @@
+//! The limits of the calls of a link, with a clock that ticks at each reading: the peer is silent.
+
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use super::{LIMIT, getinfo, link, open};
+use crate::clock::{ManualClock, deadline_after, elapsed_since, now};
+use crate::error::{Disconnect, Error};
+use crate::link::backlog::backlog;
+use crate::link::chunk::Events;
+use crate::link::pipe::{Part, pipe};
+use crate::link::reply_channel::{Wake, reply_channel};
+use crate::link::{BufferLimits, Endpoint, Handshake, LinkLimits, Notifier, WaitEnd};
+use crate::sync::channel::RecvTimeoutError;
+use crate::wire::Limits;
+
+/// A limit of a call, which no test takes.
+const LONG: Duration = Duration::from_secs(1_000);
+const STEP: Duration = Duration::from_secs(1);
+/// The most readings of the clock that follow the deadline.
+const READINGS: u32 = 10;
+
+/// Requires that a call with the limit [`LONG`] takes as long as that by a clock that ticks.
+#[track_caller]
+fn takes_its_limit<T>(call: impl FnOnce() -> T) -> T {
+    let clock = ManualClock::start();
+    clock.tick_by(STEP);
+    let start = now();
+    let result = call();
+    let took = elapsed_since(start);
+    assert!(took >= LONG && took <= LONG + READINGS * STEP, "{took:?}");
+    result
+}
+
+#[track_caller]
+fn assert_timeout<T: std::fmt::Debug>(result: Result<T, Error>) {
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("GETINFO") && text.contains("1000s"), "{text}");
+}
+
+const REPLIES: BufferLimits = BufferLimits { memory: 1 << 20, file: 1 << 20 };
+
+fn limits() -> LinkLimits {
+    LinkLimits { wire: Limits::default(), events: 1 << 20, replies: REPLIES }
+}
+
+/// A peer that accepts no connection; the operating system lets clients connect.
+fn silent() -> (tempfile::TempDir, std::path::PathBuf, UnixListener) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control");
+    let listener = UnixListener::bind(&path).unwrap();
+    (directory, path, listener)
+}
+
+#[test]
+fn a_handshake_without_a_reply_ends_at_its_limit() {
+    let (_directory, path, _listener) = silent();
+    let deadline = deadline_after(LIMIT);
+    let mut handshake = Handshake::open(&Endpoint::unix(path), deadline, limits(), None).unwrap();
+    assert_timeout(takes_its_limit(|| handshake.call(&getinfo(), LONG)));
+}
+
+#[test]
+fn a_call_without_a_reply_ends_at_its_limit_and_the_connection_goes_on() {
+    let (_directory, path, _listener) = silent();
+    let link = open(path, limits());
+    assert_timeout(takes_its_limit(|| {
+        link.call_until(&getinfo(), deadline_after(LONG), LONG).map(drop)
+    }));
+    assert_timeout(takes_its_limit(|| {
+        let deadline = deadline_after(LONG);
+        link.submit(&getinfo(), deadline, LONG).unwrap().wait(deadline, LONG).map(drop)
+    }));
+    let reason = link.wait_closed(deadline_after(Duration::ZERO));
+    assert!(reason.is_none(), "{reason:?}");
+    assert!(takes_its_limit(|| link.wait_closed(deadline_after(LONG))).is_none());
+}
+
+#[test]
+fn a_notifier_a_queue_a_reply_and_its_parts_are_waited_for_until_the_deadline() {
+    let notifier = Notifier::<()>::default();
+    let end = takes_its_limit(|| notifier.wait(deadline_after(LONG), |()| None::<()>));
+    assert!(matches!(end, Err(WaitEnd::Timeout)));
+
+    let (_sender, queue) = backlog::<Events, u64>(1 << 20);
+    let end = takes_its_limit(|| queue.recv_deadline(deadline_after(LONG)));
+    assert!(matches!(end, Err(RecvTimeoutError::Timeout)));
+
+    let (_sender, reply) = reply_channel();
+    assert!(matches!(takes_its_limit(|| reply.wait(deadline_after(LONG))), Wake::TimedOut));
+    assert!(!takes_its_limit(|| reply.wait_turn(deadline_after(LONG))));
+
+    let (_writer, mut parts) = pipe(REPLIES);
+    let part = takes_its_limit(|| parts.next(Vec::new(), deadline_after(LONG)));
+    assert!(matches!(part, Part::TimedOut));
+}
+
+#[test]
+fn a_reply_ends_a_call_while_the_clock_stands() {
+    let (link, peer, _directory) = link(1 << 20, &["250-a=1\r\n250 OK\r\n"]);
+    let clock = ManualClock::start();
+    // The deadline never passes: only the reply ends the wait.
+    let reply = link.call_until(&getinfo(), deadline_after(LONG), LONG).unwrap().reply;
+    assert_eq!(reply.code(), 250);
+    drop(clock);
+    link.end(&Disconnect::Closed);
+    peer.join().unwrap();
+}
