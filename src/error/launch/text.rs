@@ -10,8 +10,10 @@ use crate::names::{printable, quoted, quoted_path};
 /// The maximum number of warnings in the text.
 const MAX_COMPLAINTS: usize = 5;
 
-/// The beginnings of warnings that do not give the reason of an exit.
-const NOT_REASONS: [&str; 6] = [
+/// The beginnings of warnings that do not give the reason of an exit. tor has no name for the
+/// program of a transport that it has ended itself.
+const NOT_REASONS: [&str; 7] = [
+    "Managed proxy \"N/A\"",
     "Reading config failed",
     "set_options(): Bug: Acting on config options left us in a broken state.",
     "options_act(): Bug: ",
@@ -108,10 +110,13 @@ pub(super) fn invalid_option(option: Option<&str>) -> String {
     }
 }
 
+fn is_reason(warning: &&String) -> bool {
+    !NOT_REASONS.iter().any(|other| warning.starts_with(other))
+}
+
 /// Returns the last five warnings that give a reason. If none does and tor `exited`, returns the
 /// last five of all.
 fn reasons(warnings: &[String], exited: bool) -> Vec<&str> {
-    let is_reason = |text: &&String| !NOT_REASONS.iter().any(|other| text.starts_with(other));
     let mut reasons: Vec<_> = warnings.iter().filter(is_reason).collect();
     if reasons.is_empty() && exited {
         reasons = warnings.iter().collect();
@@ -144,7 +149,8 @@ pub(super) fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&
         }
         _ => return None,
     }
-    let says = |text: &str| report.warnings.iter().any(|line| line.contains(text));
+    let says =
+        |text: &str| report.warnings.iter().filter(is_reason).any(|line| line.contains(text));
     if let Some((_, advice)) = ADVICE.iter().find(|(text, _)| says(text)) {
         return Some(advice);
     }
@@ -269,6 +275,14 @@ mod tests {
         let report = LaunchReport { last_lines: vec![line.to_owned()], ..LaunchReport::default() };
         let error = with_hint(&LaunchError::with_report(timeout(), report));
         assert!(error.contains("the network is disabled"), "{error}");
+    }
+
+    #[test]
+    fn a_transport_program_that_tor_has_ended_is_no_reason() {
+        let ended = "Managed proxy \"N/A\" process terminated with status code 15";
+        assert!(!text(timeout(), &[ended], Some(0)).contains("roxy"));
+        let failed = "Managed proxy \"/x\" process terminated with status code 1";
+        assert!(text(timeout(), &[failed, ended], Some(0)).ends_with(super::CHECK_TRANSPORT));
     }
 
     #[test]
