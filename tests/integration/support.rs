@@ -25,6 +25,8 @@ pub(crate) mod named_thread;
 pub(crate) mod program;
 /// A proxy in front of a real tor.
 pub(crate) mod proxy;
+/// Random numbers that a seed repeats.
+pub(crate) mod random;
 /// A control connection without torcon.
 pub(crate) mod raw_control;
 /// A real tor in a private directory.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates forbid it by an attribute, since the lint of the manifest must allow exceptions.
-const FORBIDDEN_IN: [&str; 2] = ["src/lib.rs", "tests/integration/main.rs"];
+const FORBIDDEN_IN: [&str; 3] = ["src/lib.rs", "tests/integration/main.rs", "tests/storm/main.rs"];
 
 /// `GlobalAlloc` is an unsafe trait, and the bench counts allocations.
 const ALLOWED_IN: [&str; 1] = ["benches/speed/support/allocations.rs"];

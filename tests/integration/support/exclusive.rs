@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::watchdog::eventually;
 
-const MARK: &str = "TORCON_TEST_ALONE";
+pub(crate) const MARK: &str = "TORCON_TEST_ALONE";
 const PEER: &str = "TORCON_TEST_PEER";
 const LIMIT: Duration = Duration::from_secs(300);
 /// A longer limit in seconds, for the long forms of tests.

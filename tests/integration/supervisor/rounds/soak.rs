@@ -1,11 +1,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::random::Random;
+use torcon::onion::Publication;
+
 use super::subject::{Ending, Subject, Way};
-use super::{LIMIT, StopOnDrop, Supervised, observers, settled_holdings};
+use super::supervised::{StopOnDrop, Supervised};
+use super::{LIMIT, observers, settled_holdings};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::resident_memory;
+use crate::support::random::Random;
 use crate::testnet::shared_network;
 
 /// How much more memory than before a later part of the time may need.
@@ -15,7 +18,7 @@ const GROWTH: u64 = 2 << 20;
 fn wear(way: Way, time: Duration, random: &mut Random) -> Vec<u64> {
     let subject = Subject::start(way);
     let supervisor = subject.supervisor();
-    let supervised = Supervised::set_up(&supervisor);
+    let supervised = Supervised::set_up(&supervisor, Publication::Reachable);
     let stop = Default::default();
     let _stop = StopOnDrop(&stop, &supervised.listeners);
     let mut memory = Vec::new();

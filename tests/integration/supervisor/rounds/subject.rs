@@ -10,9 +10,9 @@ use torcon::supervisor::SupervisorOptions;
 use torcon::{ConnectOptions, Launcher, Supervisor};
 
 use super::cutting_proxy::CuttingProxy;
-use super::random::Random;
 use super::{LIMIT, OPTION, OTHER_VALUE};
 use crate::support::named_thread::named;
+use crate::support::random::Random;
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::eventually;
 use crate::testnet::shared_network;
