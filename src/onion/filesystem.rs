@@ -144,9 +144,10 @@ impl FilesystemService {
         let (path, address) = (self.directory.path(), Some(self.address));
         let added = self.configuration.add(controller, path, &self.lines, address);
         let former = added.map_err(|failed| failed.error)?;
-        if std::mem::take(&mut self.was_reloaded) {
-            self.former = former;
-            self.former_is_in_file = true;
+        if self.was_reloaded {
+            // Another change of the services that was under way at the reload may have put back
+            // the lines of this service, which its end must not restore.
+            self.set_former(controller, former);
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ mod owned;
 mod programs;
 /// The conditions of publication.
 mod publication;
+/// Services whose lines another program puts back.
+mod put_back;
 /// The target at which tor reaches the local listener.
 mod reached_at;
 /// Changes of a running service whose directory tor would refuse.
