@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::Arc;
 
 use crate::error::BufferProblem;
+use crate::wire::Wiped;
 
 /// The limits of a spool, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +27,8 @@ const READ: u64 = 256 << 10;
 /// A queue of bytes. The bytes in memory precede those in the file.
 #[derive(Debug)]
 pub(super) struct Spool {
-    memory: Vec<u8>,
+    /// Zeroized, since a reply that is held can contain a key.
+    memory: Wiped,
     /// How many bytes of `memory` were split off.
     split: usize,
     file: Option<Arc<File>>,
@@ -70,7 +72,7 @@ impl Spool {
     pub(super) fn new(mut limits: BufferLimits) -> Self {
         // File offsets are signed.
         limits.file = limits.file.min(i64::MAX.unsigned_abs());
-        let memory = Vec::new();
+        let memory = Wiped::default();
         Self { memory, split: 0, file: None, start: 0, length: 0, limits, is_writing: false }
     }
 
@@ -111,7 +113,8 @@ impl Spool {
         let in_file = length.min(self.length);
         self.length -= in_file;
         let in_memory = usize::try_from(length - in_file).unwrap_or(usize::MAX);
-        self.memory.truncate(self.memory.len().saturating_sub(in_memory));
+        let rest = self.memory.len().saturating_sub(in_memory);
+        self.memory.remove(rest..self.memory.len());
         self.is_writing = false;
     }
 
@@ -119,7 +122,7 @@ impl Spool {
     /// read by the caller, which then calls [`consumed`](Self::consumed).
     pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Next {
         if !self.memory.is_empty() {
-            std::mem::swap(&mut self.memory, buffer);
+            self.memory.swap(buffer);
             return Next::Taken;
         }
         match &self.file {
@@ -151,7 +154,7 @@ impl Spool {
     pub(super) fn split_front(&mut self, length: u64) -> Self {
         let in_memory = usize::try_from(length).unwrap_or(usize::MAX);
         let memory = self.memory.get(self.split..).unwrap_or_default();
-        let memory = memory.get(..in_memory).unwrap_or(memory).to_vec();
+        let memory = Wiped::from(memory.get(..in_memory).unwrap_or(memory));
         self.split += memory.len();
         let in_file = (length - count(&memory)).min(self.length);
         let (file, start) = (self.file.clone(), self.start);
@@ -162,7 +165,8 @@ impl Spool {
 
     /// Returns all bytes.
     pub(super) fn into_bytes(mut self) -> Result<Vec<u8>, BufferProblem> {
-        let mut bytes = std::mem::take(&mut self.memory);
+        let mut bytes = Vec::new();
+        self.memory.swap(&mut bytes);
         while let Next::File(region) = self.next(&mut Vec::new()) {
             region.read(&mut bytes)?;
             self.consumed(&region);
@@ -311,7 +315,7 @@ mod tests {
         assert!(spool.reserve(b"bbb").unwrap().is_some());
         spool.remove_last(5);
         spool.push(b"c").unwrap();
-        assert_eq!(spool.memory, b"aac", "there is room in memory again");
+        assert_eq!(*spool.memory, *b"aac", "there is room in memory again");
         spool.push(b"dddddd").unwrap();
         assert_eq!(spool.split_front(9).into_bytes().unwrap(), b"aacdddddd");
     }

@@ -8,7 +8,8 @@ use zeroize::Zeroize as _;
 /// A buffer that can contain a secret. It is zeroized when it is dropped, and when it moves to a larger
 /// allocation.
 ///
-/// **Invariant**: the allocation behind the last byte was never written, or is zeroized.
+/// **Invariant**: the allocation behind the last byte was never written, or is zeroized, unless it
+/// came by [`swap`](Self::swap).
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wiped(Vec<u8>);
 
@@ -57,6 +58,11 @@ impl Wiped {
         write(&mut self.0);
     }
 
+    /// Exchanges the bytes for those of a buffer that is not zeroized.
+    pub(crate) fn swap(&mut self, other: &mut Vec<u8>) {
+        std::mem::swap(&mut self.0, other);
+    }
+
     fn reserve(&mut self, more: usize) {
         if self.0.capacity() - self.0.len() >= more {
             return;
@@ -71,6 +77,12 @@ impl Wiped {
 impl From<&str> for Wiped {
     fn from(text: &str) -> Self {
         Self(text.into())
+    }
+}
+
+impl From<&[u8]> for Wiped {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 use torcon::ConnectOptions;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -79,27 +80,40 @@ impl Masked {
     }
 }
 
-/// Plays a tor that accepts every command, and answers `ADD_ONION NEW` with the key.
+/// Plays a tor that accepts every command, and answers `ADD_ONION NEW` with the key. A `GETINFO` and
+/// what follows it are answered only after the probe `GETINFO torcon/sync/N`.
 fn play(mut socket: UnixStream, key: &Masked) {
     let mut buffer = Zeroizing::new([0; 65_536]);
     let mut filled = 0;
     while let Ok(read @ 1..) = socket.read(&mut buffer[filled..]) {
         filled += read;
-        if !buffer[..filled].ends_with(b"\r\n") {
+        let commands = buffer[..filled].strip_suffix(b"\r\n");
+        let is_probed = || memchr::memmem::find(&buffer[..filled], b"torcon/sync/").is_some();
+        let Some(commands) =
+            commands.filter(|commands| !commands.starts_with(b"GETINFO ") || is_probed())
+        else {
             continue;
-        }
-        let reply = if buffer.starts_with(b"PROTOCOLINFO") {
-            let info = "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n\
-                        250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n";
-            Zeroizing::new(info.to_owned())
-        } else if buffer.starts_with(b"ADD_ONION NEW") {
-            key.within("250-ServiceID=x\r\n250-PrivateKey=ED25519-V3:", "\r\n250 OK\r\n")
-        } else {
-            Zeroizing::new("250 OK\r\n".to_owned())
         };
+        // The data of `+LOADCONF` are one command with its first line.
+        let is_data = commands.starts_with(b"+");
+        let lines = commands.split(|byte| *byte == b'\n' && !is_data);
+        for line in lines.map(<[u8]>::trim_ascii_end) {
+            let reply = if line.starts_with(b"PROTOCOLINFO") {
+                let info = "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n\
+                            250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n";
+                Zeroizing::new(info.to_owned())
+            } else if line.starts_with(b"ADD_ONION NEW") {
+                key.within("250-ServiceID=x\r\n250-PrivateKey=ED25519-V3:", "\r\n250 OK\r\n")
+            } else if let Some(probe) = line.strip_prefix(b"GETINFO torcon/") {
+                let nonce = String::from_utf8_lossy(probe);
+                format!("552 Unrecognized key \"torcon/{nonce}\"\r\n").into()
+            } else {
+                Zeroizing::new("250 OK\r\n".to_owned())
+            };
+            socket.write_all(reply.as_bytes()).unwrap();
+        }
         buffer.zeroize();
         filled = 0;
-        socket.write_all(reply.as_bytes()).unwrap();
     }
 }
 
@@ -126,8 +140,15 @@ fn a_key_is_nowhere_in_memory_once_everything_that_held_it_is_dropped() {
         let reply = controller.command("ADD_ONION NEW:BEST Port=80").unwrap();
         assert!(key.copies() > 0, "the reply holds it");
         drop(reply);
+        // The reply is held, since the reply before it has not arrived in time.
+        let late = controller.queue_command("GETINFO version").unwrap();
+        let held = controller.queue_command("ADD_ONION NEW:BEST Port=80").unwrap();
+        assert!(late.wait_timeout(Duration::from_millis(1)).unwrap_err().is_timeout());
+        let reply = held.wait().unwrap();
+        assert!(key.copies() > 0, "the reply holds it");
+        drop(reply);
         drop(controller);
         join(peer);
-        assert_eq!(key.copies(), 0, "after a reply and the end of the connection");
+        assert_eq!(key.copies(), 0, "after a reply that was held, and the end of the connection");
     });
 }
