@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::socket::Socket;
-use crate::clock;
+use crate::clock::{self, deadline_after};
 use crate::sync::{Condvar, Mutex};
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Door {
     /// Waits for a connection, without a limit until [`shut`](Self::shut) is called. Returns the
     /// shared part and the reading end.
     pub(super) fn accept(&self, limit: Option<Duration>) -> io::Result<(Arc<Peer>, Socket)> {
-        let end = limit.map(|limit| clock::now() + limit);
+        let end = limit.map(deadline_after);
         while !*self.is_shut.lock() {
             let mut polled = [
                 PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
@@ -101,7 +101,7 @@ impl Door {
 
     /// Waits for a while, or until the test is over, and returns whether it is.
     pub(super) fn pause(&self, time: Duration) -> bool {
-        let end = clock::now() + time;
+        let end = deadline_after(time);
         let mut is_shut = self.is_shut.lock();
         while !*is_shut {
             if clock::wait_until(&self.shut, &mut is_shut, end) {

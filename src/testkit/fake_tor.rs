@@ -252,8 +252,8 @@ impl FakeTor {
     fn end(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         let mut problems = Vec::new();
-        let end = clock::now() + self.core.timeout;
-        if !self.is_serving && !self.wait_script(self.core.timeout + GRACE) {
+        let end = deadline_after(self.core.timeout);
+        if !self.is_serving && !self.wait_script(self.core.timeout.saturating_add(GRACE)) {
             problems.push(format!("the script did not end\n{}", self.core.dialogue));
         }
         let failures = self.core.failures();
@@ -284,7 +284,7 @@ impl FakeTor {
 
     /// Waits until the script has ended, or serves until the end of the test.
     fn wait_script(&self, limit: Duration) -> bool {
-        let end = clock::now() + limit;
+        let end = deadline_after(limit);
         while !clock::has_passed(end) {
             if !self.wait_thread(SLICE) || self.core.playbook.is_serving() {
                 return true;

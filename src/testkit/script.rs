@@ -12,8 +12,7 @@ use super::dialogue::Who;
 use super::door::Peer;
 use super::playbook::refusal;
 use super::socket::{Incoming, Lines, Socket};
-
-use crate::clock;
+use crate::clock::deadline_after;
 
 /// One connection of a client, seen from a fake tor that plays step by step.
 ///
@@ -351,7 +350,7 @@ impl Script {
     }
 
     fn until(&self) -> Instant {
-        clock::now() + self.limit
+        deadline_after(self.limit)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::FakeTor;
-use crate::clock;
+use crate::clock::deadline_after;
 use crate::testkit::answer::Answer;
 use crate::testkit::playbook::{Pattern, Rule};
 
@@ -202,7 +202,7 @@ impl FakeTor {
     #[track_caller]
     pub fn wait_expected(&self) -> &Self {
         let limit = self.core.timeout;
-        let missing = self.core.playbook.wait(clock::now() + limit, false);
+        let missing = self.core.playbook.wait(deadline_after(limit), false);
         if !missing.is_empty() {
             let (missing, dialogue) = (missing.join(", "), &self.core.dialogue);
             panic!("expected commands did not arrive within {limit:?}: {missing}\n{dialogue}");

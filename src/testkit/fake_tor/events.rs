@@ -1,7 +1,7 @@
 use std::io::ErrorKind;
 
 use super::FakeTor;
-use crate::clock;
+use crate::clock::deadline_after;
 use crate::testkit::dialogue::Who;
 use crate::testkit::event_lines;
 
@@ -81,7 +81,7 @@ impl FakeTor {
                 panic!("{problem}");
             }
             self.core.dialogue.record(peer.number, Who::Server, text.as_bytes());
-            let end = clock::now() + self.core.timeout;
+            let end = deadline_after(self.core.timeout);
             // The client may have ended the connection.
             if peer.write_all(text.as_bytes(), end).is_err_and(|e| e.kind() == ErrorKind::TimedOut)
             {

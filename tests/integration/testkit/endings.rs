@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use torcon::EventKind;
 use torcon::testkit::{Answer, FakeTor};
 
 use super::LIMIT;
@@ -109,4 +110,24 @@ fn many_fake_tors_run_beside_each_other() {
         }
     });
     tors.into_iter().for_each(FakeTor::finish);
+}
+
+// Adding the limit to the time of the clock panicked.
+#[test]
+fn a_giant_time_limit_is_no_limit() {
+    let tor = FakeTor::builder().timeout(Duration::MAX).start();
+    tor.expect("SAVECONF", "250 OK");
+    let controller = tor.controller();
+    controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
+    tor.send_event("BW 1 2");
+    controller.save_conf().unwrap();
+    tor.wait_expected();
+    tor.finish();
+    let tor = FakeTor::builder().timeout(Duration::MAX).script(|script| {
+        script.timeout(Duration::MAX).greet().expect("SAVECONF").send("250 OK\r\n").expect_end();
+    });
+    let controller = tor.controller();
+    controller.save_conf().unwrap();
+    drop(controller);
+    tor.finish();
 }
