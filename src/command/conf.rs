@@ -270,12 +270,13 @@ fn check_option(name: &str) -> Result<(), InvalidInput> {
 const OF_ALL_SERVICES: [&str; 3] =
     ["HiddenServiceNonAnonymousMode", "HiddenServiceSingleHopMode", "HiddenServiceStatistics"];
 
-/// Returns whether an option belongs to one onion service, in future versions of tor too.
+/// Returns whether an option belongs to one onion service, in future versions of tor too. tor accepts
+/// abbreviations of names.
 pub(crate) fn is_service_option(name: &str) -> bool {
     starts_without_case(name, "HiddenService")
         && is_option(name.as_bytes())
         && !name.eq_ignore_ascii_case("HiddenServiceOptions")
-        && !OF_ALL_SERVICES.iter().any(|other| other.eq_ignore_ascii_case(name))
+        && !OF_ALL_SERVICES.iter().any(|other| starts_without_case(other, name))
 }
 
 #[cfg(test)]

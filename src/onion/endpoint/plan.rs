@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::command::{AddOnion, Command, ConfMap};
+use crate::command::{AddOnion, Command, ConfMap, is_service_option};
 use crate::controller::{Controller, if_allowed};
 use crate::error::{InvalidInput, Result};
 use crate::names::{OnionKey, OnionPort, starts_without_case};
@@ -172,13 +172,11 @@ pub(super) fn is_set(controller: &Controller, option: &str) -> Result<Option<boo
 
 /// Refuses a line that would not belong to this service: `HiddenServiceDir` starts another one.
 fn check_option(name: &str, value: &str) -> Result<(), InvalidInput> {
-    let is_of_a_service = starts_without_case(name, "HiddenService")
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     // tor accepts abbreviated option names.
     let is_of_tor = ["HiddenServiceDir", "HiddenServicePort", "HiddenServiceOptions"]
         .iter()
         .any(|own| starts_without_case(own, name));
-    if !is_of_a_service || is_of_tor {
+    if !is_service_option(name) || is_of_tor {
         return Err(InvalidInput::new("option", "is not an additional option of an onion service"));
     }
     if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
@@ -212,6 +210,10 @@ mod tests {
             "hiddenservicedi",
             "HiddenServicePort",
             "HiddenService",
+            // These apply to all services.
+            "HiddenServiceStatistics",
+            "hiddenservicesinglehopmode",
+            "HiddenServiceNonAnon",
             "Nickname",
             "",
             "HiddenServiceX Nickname",
