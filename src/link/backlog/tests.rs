@@ -202,14 +202,67 @@ fn an_item_takes_its_room_until_its_last_part_is_received() {
 
 #[test]
 fn every_waiting_receiver_is_woken_for_an_item_of_several_parts() {
+    let begin = Instant::now();
     let (mut sender, queue) = backlog::<_, u64>(1000);
     let mut received = thread::scope(|scope| {
         let receivers: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| queue.recv_deadline(Instant::now() + LIMIT))).collect();
+            (0..4).map(|_| scope.spawn(|| queue.recv_deadline(begin + LIMIT))).collect();
         sender.send(Numbers(0..4), 600, 4);
         let received = receivers.into_iter().map(|receiver| receiver.join().unwrap().unwrap());
         received.map(|received| format!("{received:?}")).collect::<Vec<_>>()
     });
     received.sort();
     assert_eq!(received, ["Item(0)", "Item(1)", "Item(2)", "Item(3)"]);
+    // A receiver that was not woken finds its part at the deadline.
+    assert!(begin.elapsed() < LIMIT);
+}
+
+#[test]
+fn a_waiting_receiver_is_woken_for_a_loss() {
+    // In most of these rounds the receiver waits before the loss is counted.
+    const ROUNDS: usize = 1000;
+    let begin = Instant::now();
+    let (mut sender, queue) = backlog::<u64, u64>(1000);
+    let (received, next) = bounded(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                assert_eq!(queue.recv_deadline(begin + LIMIT), Ok(Received::Lost(1)));
+                received.send(()).unwrap();
+            }
+        });
+        for _ in 0..ROUNDS {
+            sender.lose(1);
+            next.recv().unwrap();
+        }
+    });
+    assert!(begin.elapsed() < LIMIT);
+}
+
+#[test]
+fn a_receiver_at_its_deadline_loses_no_item() {
+    const ITEMS: u64 = 20_000;
+    let (mut sender, queue) = backlog::<u64, u64>(usize::MAX);
+    let mut received = thread::scope(|scope| {
+        let receive = || {
+            let mut received = Vec::new();
+            loop {
+                // About as long as the pause between two items, so that many arrive at a deadline.
+                match queue.recv_deadline(Instant::now() + Duration::from_micros(5)) {
+                    Ok(Received::Item(item)) => received.push(item),
+                    Ok(Received::Lost(_)) | Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return received,
+                }
+            }
+        };
+        let receivers = [scope.spawn(receive), scope.spawn(receive)];
+        for item in 0..ITEMS {
+            sender.send(item, 1, 1);
+            thread::yield_now();
+        }
+        drop(sender);
+        receivers.into_iter().flat_map(|receiver| receiver.join().unwrap()).collect::<Vec<_>>()
+    });
+    received.sort_unstable();
+    assert_eq!(received, (0..ITEMS).collect::<Vec<_>>());
 }
