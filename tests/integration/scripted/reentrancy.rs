@@ -1,6 +1,7 @@
 //! A logger that calls back, and closures with captures whose drop calls back: no lock is held when
 //! they are called, logged or dropped.
 
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, unbounded};
@@ -43,6 +44,9 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         call_back(&self.weak);
+        // A lock that this thread holds may be reentrant.
+        let weak = self.weak.clone();
+        thread::spawn(move || call_back(&weak)).join().unwrap();
         self.dropped.send(self.name).ok();
     }
 }
