@@ -390,6 +390,9 @@ impl Router {
         for slot in incoming.into_iter().chain(self.slots.drain(..)) {
             slot.waiter.fail(NoReply::Closed(reason.clone()));
         }
+        // The reader thread may still receive what tor sent before.
+        self.probes.clear();
+        self.owes_probe = false;
         self.outbox.end();
         self.phase = Phase::Ended(reason);
     }

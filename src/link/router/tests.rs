@@ -12,6 +12,7 @@ use crate::error::{BufferProblem, Disconnect};
 use crate::sync::Mutex;
 use crate::wire::{Frame, Limits, Message, Request};
 
+mod ended;
 mod model;
 mod outbox;
 mod stray_lines;
