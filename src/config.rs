@@ -17,6 +17,8 @@ mod new_value;
 mod onion_services;
 mod pending;
 mod port_line;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod rewrite_lock;
 mod save;
 mod schema;

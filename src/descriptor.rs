@@ -51,7 +51,10 @@ mod item;
 mod key_certificate;
 mod list;
 mod microdescriptor;
+#[cfg(not(fuzzing))]
 mod onion;
+#[cfg(fuzzing)]
+pub(crate) mod onion;
 mod protocols;
 mod reader;
 mod router_status;

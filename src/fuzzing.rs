@@ -2,6 +2,8 @@
 //!
 //! Compiled only with `--cfg fuzzing`. Each function panics if its property does not hold.
 
+#[cfg(feature = "onion-descriptor")]
+use crate::descriptor::OnionSecondLayer;
 use crate::process::properties::log_lines;
 use crate::socks::handshake::properties::answers;
 use crate::wire::properties;
@@ -34,4 +36,20 @@ pub fn socks_answers(data: &[u8]) {
 /// Checks the reading of tor's output.
 pub fn output(data: &[u8]) {
     log_lines(data);
+}
+
+/// Checks that `State` reads an event of a circuit or stream as `Event` does.
+pub fn lines_of_events(data: &[u8]) {
+    crate::state::properties::line_is_read_as_parsed(data);
+}
+
+/// Checks the readings of the values of options.
+pub fn option_values(data: &[u8]) {
+    crate::config::properties::values(data);
+}
+
+/// Reads both layers of a descriptor of an onion service, without encryption.
+#[cfg(feature = "onion-descriptor")]
+pub fn onion_layers(first: &[u8], second: &[u8]) -> Option<OnionSecondLayer> {
+    crate::descriptor::onion::properties::layers(first, second).ok()
 }

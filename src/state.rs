@@ -56,6 +56,8 @@ mod listeners;
 mod missing;
 mod open_stream;
 mod path;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod record;
 mod refresh;
 mod relays;

@@ -104,7 +104,7 @@ fn is_of_group(schema: &Schema, name: &str, group: &str) -> bool {
     schema.known_option(name).map_or(name, |option| &option.group) == group
 }
 
-fn parse_config_text(text: &[u8]) -> Vec<ConfiguredLine> {
+pub(super) fn parse_config_text(text: &[u8]) -> Vec<ConfiguredLine> {
     let lines = text.split(|byte| *byte == b'\n').filter_map(|line| {
         let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
         let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());

@@ -8,6 +8,8 @@ mod first_layer;
 mod introduction_point;
 #[cfg(feature = "onion-descriptor")]
 mod link_specifier;
+#[cfg(all(feature = "onion-descriptor", fuzzing))]
+pub(crate) mod properties;
 #[cfg(feature = "onion-descriptor")]
 mod second_layer;
 #[cfg(any(feature = "onion-descriptor", feature = "verify"))]

@@ -92,31 +92,7 @@ mod tests {
     use proptest::prelude::proptest;
     use proptest::sample::select;
 
-    use super::Line;
-    use crate::event::circuit::path_word;
-    use crate::event::{Event, EventText};
-    use crate::names::{CircMinorChange, CircuitStatus, StreamStatus};
-
-    /// Checks that a line is read as the event is parsed.
-    fn is_read_as_parsed(text: &str) {
-        let line = Line::read(text.as_bytes());
-        match (Event::parse(EventText::new(text.as_bytes())), line) {
-            (Event::Circ(event), Some(Line::Circ(line))) => {
-                assert_eq!((event.id(), path_word(event.text())), (line.id, line.path), "{text}");
-                assert_eq!(event.status(), CircuitStatus::from_bytes(line.word), "{text}");
-            }
-            (Event::CircMinor(event), Some(Line::CircMinor(line))) => {
-                assert_eq!((event.id(), path_word(event.text())), (line.id, line.path), "{text}");
-                assert_eq!(event.change(), CircMinorChange::from_bytes(line.word), "{text}");
-            }
-            (Event::Stream(event), Some(Line::Stream(line))) => {
-                assert_eq!((event.id(), event.circuit()), (line.id, line.circuit), "{text}");
-                assert_eq!(event.status(), StreamStatus::from_bytes(line.status), "{text}");
-            }
-            (Event::Malformed { .. } | Event::Other(_), None) => {}
-            (event, line) => panic!("{text:?}: {event:?}, {line:?}"),
-        }
-    }
+    use super::super::properties::line_is_read_as_parsed;
 
     #[test]
     fn events_of_tor_are_read_as_they_are_parsed() {
@@ -131,7 +107,7 @@ mod tests {
             "STREAM 5 NEW x- a:80",
             "STREAM 5 NEW 0",
         ] {
-            is_read_as_parsed(text);
+            line_is_read_as_parsed(text.as_bytes());
         }
     }
 
@@ -144,7 +120,7 @@ mod tests {
                 "-", " KEY=\"a b\"", "\t", "\r",
             ]), 0..12),
         ) {
-            is_read_as_parsed(&format!("{name}{}", pieces.concat()));
+            line_is_read_as_parsed(format!("{name}{}", pieces.concat()).as_bytes());
         }
     }
 }

@@ -149,6 +149,12 @@ impl OnionFirstLayer {
         rule::check(READING, RULES, self.text.as_bytes())
     }
 
+    /// Returns a layer that was not encrypted.
+    #[cfg(fuzzing)]
+    pub(super) fn not_encrypted(address: OnionAddress, text: Text) -> Self {
+        Self { text, address, credentials: Credentials::new(&address, [0; 32], 0) }
+    }
+
     pub(super) fn address(&self) -> OnionAddress {
         self.address
     }

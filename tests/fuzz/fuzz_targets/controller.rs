@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
-use torcon::event::Event;
-use torcon::{ConnectOptions, Controller, EventKind, PendingReply, Reply};
+use torcon::event::{BwEvent, Event};
+use torcon::{CancelToken, ConnectOptions, Controller, EventKind, PendingReply, Reply};
 
 #[derive(Arbitrary, Debug)]
 struct Dialogue {
@@ -25,7 +25,7 @@ struct Dialogue {
 /// A step of the program.
 #[derive(Arbitrary, Debug)]
 enum Step {
-    /// Sends a command and waits for its reply, for at most this number of milliseconds modulo 8.
+    /// Sends a command and waits for its reply, for at most this number of half milliseconds modulo 8.
     Ask(u8),
     /// Sends a command whose reply is taken later.
     Queue,
@@ -37,6 +37,20 @@ enum Step {
     Lines(u8),
     /// Asks on this number of threads modulo 4.
     Threads(u8),
+    /// Subscribes a queue to some kinds of events.
+    Subscribe(u8),
+    /// Drops the oldest queue.
+    Unsubscribe,
+    /// Adds a listener, and removes it if this is even.
+    Listen(u8),
+    /// Subscribes and asks on two threads at the same time.
+    SubscribeWhile(u8),
+    /// Asks on a thread, and closes the connection meanwhile.
+    CloseWhile(u8),
+    /// Asks on a thread, and cancels everything meanwhile.
+    CancelWhile(u8),
+    /// Drops a clone of the handle that has a pending reply.
+    DropClone,
 }
 
 /// The peer does this with one command.
@@ -52,9 +66,11 @@ enum Answer {
     EventWithin,
     /// The reply in pieces of this size.
     Pieces(u8),
-    /// The reply after this number of milliseconds modulo 4.
+    /// The reply after this number of half milliseconds modulo 4.
     Late(u8),
     Never,
+    /// The replies to this command and the next in one piece.
+    Joined,
     /// Any bytes instead of a reply.
     Bytes(Vec<u8>),
     Close,
@@ -71,6 +87,7 @@ fn serve(mut socket: UnixStream, answers: &[Answer]) {
     let mut answers = answers.iter().cycle();
     let mut events = 0;
     let mut buffer = Vec::new();
+    let (mut held, mut is_joined) = (String::new(), false);
     let mut chunk = [0; 4096];
     loop {
         match socket.read(&mut chunk) {
@@ -89,15 +106,33 @@ fn serve(mut socket: UnixStream, answers: &[Answer]) {
                     format!("552 Unrecognized key \"{key}\"\r\n")
                 }
                 line if line.starts_with(b"GETINFO key") => {
-                    let Some(reply) =
-                        answer(&mut socket, number(line), answers.next(), &mut events)
-                    else {
-                        return;
-                    };
-                    reply
+                    let next = answers.next();
+                    is_joined = matches!(next, Some(Answer::Joined));
+                    match answer(&mut socket, number(line), next, &mut events) {
+                        Some(reply) => reply,
+                        None => return,
+                    }
                 }
+                line if line.starts_with(b"SETEVENTS") => match answers.next() {
+                    Some(Answer::Late(time)) => {
+                        thread::sleep(Duration::from_micros(u64::from(time % 4) * 500));
+                        "250 OK\r\n".to_owned()
+                    }
+                    Some(Answer::Refuse) => "552 Unrecognized event \"X\"\r\n".to_owned(),
+                    Some(Answer::Event) => {
+                        events += 1;
+                        format!("650 BW {events} 0\r\n250 OK\r\n")
+                    }
+                    Some(Answer::Close) => return,
+                    _ => "250 OK\r\n".to_owned(),
+                },
                 _ => "250 OK\r\n".to_owned(),
             };
+            held.push_str(&reply);
+            if std::mem::take(&mut is_joined) {
+                continue;
+            }
+            let reply = std::mem::take(&mut held);
             if socket.write_all(reply.as_bytes()).is_err() {
                 return;
             }
@@ -119,7 +154,7 @@ fn answer(
         format!("650 BW {events} 0\r\n")
     };
     Some(match answer.unwrap_or(&Answer::Line) {
-        Answer::Line => reply,
+        Answer::Line | Answer::Joined => reply,
         Answer::Data(lines) => {
             let data = format!("{number}\r\n").repeat(usize::from(*lines));
             format!("250+key{number}=\r\n{data}.\r\n250 OK\r\n")
@@ -134,7 +169,7 @@ fn answer(
             String::new()
         }
         Answer::Late(time) => {
-            thread::sleep(Duration::from_millis(u64::from(time % 4)));
+            thread::sleep(Duration::from_micros(u64::from(time % 4) * 500));
             reply
         }
         Answer::Never => String::new(),
@@ -167,18 +202,34 @@ fn take(pending: (usize, PendingReply), is_tor: bool) {
     }
 }
 
-fn run(controller: &Controller, steps: &[Step], is_tor: bool) {
+/// Returns some kinds of events.
+fn kinds(mask: u8) -> Vec<EventKind> {
+    let all = [EventKind::Bw, EventKind::Circ, EventKind::Stream, EventKind::Notice];
+    let chosen = all.into_iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1);
+    chosen.map(|(_, kind)| kind).collect()
+}
+
+/// Calls both at the same time.
+fn together(one: impl FnOnce() + Send, other: impl FnOnce()) {
+    thread::scope(|scope| {
+        scope.spawn(one);
+        other();
+    });
+}
+
+fn run(controller: &Controller, token: &CancelToken, steps: &[Step], is_tor: bool) {
+    let mut queues = std::collections::VecDeque::new();
     let mut next = 0;
     let mut number = || {
         next += 1;
         next
     };
     let mut pending = std::collections::VecDeque::new();
-    let limit = Duration::from_millis(8);
+    let limit = Duration::from_millis(4);
     for step in steps.iter().take(40) {
         match step {
             Step::Ask(time) => {
-                let limit = Duration::from_millis(u64::from(time % 8));
+                let limit = Duration::from_micros(u64::from(time % 8) * 500);
                 ask(controller, number(), limit, is_tor);
             }
             Step::Queue => {
@@ -201,6 +252,42 @@ fn run(controller: &Controller, steps: &[Step], is_tor: bool) {
                 });
                 drop(outcome);
             }
+            Step::Subscribe(mask) => queues.extend(controller.events(kinds(*mask))),
+            Step::Unsubscribe => drop(queues.pop_front()),
+            Step::Listen(number) => {
+                if let (Ok(id), 0) = (controller.on(|_: &BwEvent| {}), number % 2) {
+                    let _ = controller.remove_event_listener(id);
+                }
+            }
+            Step::SubscribeWhile(mask) => {
+                let number = number();
+                let ask = || ask(controller, number, limit, is_tor);
+                together(ask, || queues.extend(controller.events(kinds(*mask))));
+            }
+            Step::CloseWhile(time) => {
+                let (number, pause) = (number(), Duration::from_micros(u64::from(*time)));
+                together(
+                    || ask(controller, number, limit, is_tor),
+                    || {
+                        thread::sleep(pause);
+                        controller.close();
+                    },
+                );
+            }
+            Step::CancelWhile(time) => {
+                let (number, pause) = (number(), Duration::from_micros(u64::from(*time)));
+                together(
+                    || ask(controller, number, limit, is_tor),
+                    || {
+                        thread::sleep(pause);
+                        token.cancel();
+                    },
+                );
+            }
+            Step::DropClone => {
+                let clone = controller.clone();
+                drop(clone.queue_command(&format!("GETINFO key{}", number())));
+            }
             Step::Threads(count) => {
                 let numbers: Vec<_> = (0..count % 4).map(|_| number()).collect();
                 thread::scope(|scope| {
@@ -219,10 +306,12 @@ libfuzzer_sys::fuzz_target!(|dialogue: Dialogue| {
     let (ours, theirs) = UnixStream::pair().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| serve(theirs, &dialogue.answers));
-        let options = ConnectOptions::new().command_timeout(Duration::from_millis(50));
+        let token = CancelToken::new();
+        let options = ConnectOptions::new().command_timeout(Duration::from_millis(20));
+        let options = options.cancel_token(&token);
         let controller = options.connect_stream(ours).expect("the peer accepts");
         let queue = controller.events([EventKind::Bw]);
-        run(&controller, &dialogue.steps, is_tor);
+        run(&controller, &token, &dialogue.steps, is_tor);
         controller.close();
         let Ok(queue) = queue else { return };
         let mut last = 0;
