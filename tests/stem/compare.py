@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares what torcon reads in directory documents with what Stem (python3-stem) reads there.
+"""Compares what torcon reads with what Stem (python3-stem) reads: documents, events, answers, replies.
 
     tests/stem/compare.py [--program PROGRAM] [--seed NUMBER] [--count NUMBER] [PATH...]
 
@@ -26,8 +26,13 @@ import time
 import convert
 import damage
 import documents
+import event_tables
+import live
+import live_reasons  # Adds its reasons.
 import reading
 import reasons
+import replies
+import session
 import tables
 import stem as stem_module
 
@@ -211,6 +216,17 @@ def generate(directory, seed, count):
     return paths, notes
 
 
+def compare_session(comparison, program, seed, count):
+    """Compares events, answers and replies."""
+    torcon = session.Torcon(program)
+    both = live.Live(comparison, torcon, TARGETS)
+    live.recorded(both)
+    live.versions(both)
+    replies.compare(comparison, torcon, seed, count // 10)
+    live.network(both)
+    torcon.close()
+
+
 def files_of(path):
     """Returns the files that contain documents, of a directory as tor or this repository names them."""
     if path.is_dir():
@@ -224,6 +240,7 @@ def files_of(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--program", help="the built example; cargo runs it otherwise")
+    parser.add_argument("--session", help="the built example `stem`; cargo runs it otherwise")
     parser.add_argument("--seed", type=int, default=13, help="of the random documents")
     parser.add_argument("--count", type=int, default=3000, help="random documents of each kind")
     parser.add_argument("paths", nargs="*", type=pathlib.Path, help="more files and directories")
@@ -231,6 +248,7 @@ def main():
 
     start = time.monotonic()
     tables.check()
+    event_tables.add()
     reading.forgo_signatures()
     with tempfile.TemporaryDirectory() as temporary:
         paths, notes = generate(pathlib.Path(temporary), arguments.seed, arguments.count)
@@ -243,9 +261,12 @@ def main():
         comparison, originals = Comparison(), {}
         for path in paths:
             compare_file(comparison, path, objects[str(path)], notes, originals)
+    ended = time.monotonic()
+    program = [arguments.session] if arguments.session else session.CARGO
+    compare_session(comparison, program, arguments.seed, arguments.count)
     is_equal = comparison.report()
     print(f"{len(paths)} files: {written - start:.1f} s to write them, {read - written:.1f} s for torcon, "
-          f"{time.monotonic() - read:.1f} s for Stem and the comparison")
+          f"{ended - read:.1f} s for Stem and the comparison, {time.monotonic() - ended:.1f} s for events and answers")
     return 0 if is_equal else 1
 
 

@@ -1,0 +1,333 @@
+"""Compares events and answers of tor: recorded ones, and those of a private network."""
+
+import pathlib
+import socket
+import socketserver
+import tempfile
+import threading
+
+import stem
+import stem.control
+import stem.version
+
+import convert
+import event_tables
+import reasons
+import session
+from session import REFUSED
+
+RECORDED = session.ROOT / "src" / "event" / "tests"
+
+
+class Live:
+    """Both libraries, and what they are compared with."""
+
+    def __init__(self, comparison, torcon, targets):
+        self.comparison = comparison
+        self.torcon = torcon
+        self.targets = targets
+
+    def events(self, place, found, messages):
+        """Compares torcon's events with Stem's messages, in their order."""
+        context = reasons.Context(place)
+        self.comparison.value("events", "number", len(found), len(messages), context)
+        for torcon, message in zip(found, messages):
+            text = str(message)
+            event, error = session.event_of(message)
+            self.event(f"{place}: {text[:200]}", torcon, event, error, text)
+
+    def event(self, place, torcon, event, error, text):
+        """Compares an event."""
+        context = reasons.Context(place, torcon, event, stem_error=error)
+        kind = torcon["kind"]
+        self.comparison.value("events", "text", torcon["text"], lines_of(text), context)
+        self.comparison.value("events", "is valid", "malformed" not in torcon, event is not None, context)
+        if event is not None and "malformed" not in torcon and f"event {kind}" in event_tables.KINDS:
+            self.comparison.document(f"event {kind}", event_tables.canonical(torcon), event, context)
+
+    def question(self, name, torcon, stem_answer, context=None):
+        """Compares the answer to a question. Stem is asked before and after torcon, since the answer may
+        change meanwhile."""
+        first = answer_of_stem(stem_answer)
+        value, error = self.torcon.answer(*torcon[0])
+        value = REFUSED if error is not None else torcon[1](value)
+        second = answer_of_stem(stem_answer)
+        context = context or reasons.Context(f"{name}: {error or ''}")
+        self.comparison.value("question", name, value, second if value == second else first, context)
+
+    def documents(self, name, request, kind, documents):
+        """Compares a list of objects, each by the table of its kind."""
+        found = self.torcon.ask(*request)
+        theirs = list(documents())
+        context = reasons.Context(name)
+        self.comparison.value("question", name, len(found), len(theirs), context)
+        for torcon, one in zip(found, theirs):
+            torcon = event_tables.canonical(torcon) if kind.startswith("event") else torcon
+            context = reasons.Context(name, torcon, one)
+            self.comparison.document(kind, torcon, one, context)
+
+
+def lines_of(text):
+    """Returns the text of an event as torcon has it: without the last line of an event of several."""
+    lines = text.split("\n")
+    return "\n".join(lines[:-1]) if len(lines) > 1 and lines[-1] == "OK" else text
+
+
+def answer_of_stem(ask):
+    try:
+        return ask()
+    except (stem.ControllerError, ValueError):
+        return REFUSED
+
+
+def recorded(live):
+    """Compares the events of the unit tests."""
+    for name in ("recorded.txt", "specified.txt"):
+        wire = session.messages_of((RECORDED / name).read_bytes())
+        of_wire(live, name, wire)
+
+
+def of_wire(live, place, wire):
+    end = b"650 NOTICE the end of the events\r\n"
+    messages = [stem.response.ControlMessage.from_str(session.latin(one), normalize=False)
+                for one in [*wire, end]]
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / "control"
+        with session.fake_tor(path, [*wire, end]):
+            live.torcon.ask("connect", f"unix:{path}")
+            live.torcon.ask("subscribe")
+            live.events(place, live.torcon.ask("events", "the end of the events"), messages)
+
+
+def mark(tor, name):
+    """Makes an event that contains this text."""
+    tor.set_conf("ContactInfo", f"{name} mark")
+
+
+class Echo(socketserver.BaseRequestHandler):
+    """Sends back what it receives."""
+
+    def handle(self):
+        while data := self.request.recv(4096):
+            self.request.sendall(data)
+
+
+def through_tor(port, name, target, user):
+    """Connects by SOCKS with a user name and a password, and sends some bytes there and back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(b"\x05\x01\x02")
+        client.recv(2)
+        client.sendall(b"\x01" + bytes([len(user)]) + user + bytes([len(user)]) + user)
+        client.recv(2)
+        client.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + target.to_bytes(2, "big"))
+        if client.recv(10)[1:2] == b"\x00":
+            client.sendall(b"x" * 1000)
+            client.recv(1000)
+
+
+def work(tor):
+    """Makes events of as many kinds as a client of a private network has."""
+    service = None
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        service = tor.create_ephemeral_hidden_service({80: port}, await_publication=True, timeout=15)
+        kept = tor.new_circuit(await_build=True, timeout=15)
+        other = tor.new_circuit(await_build=True, timeout=15)
+        tor.repurpose_circuit(other, "controller")
+        tor.close_circuit(other)
+        socks = tor.get_ports(stem.control.Listener.SOCKS)[0]
+        for name, target, user in ((b"a.test", port, b"one"), (b"a.nx.test", 80, b"t wo\"\\"),
+                                   (b"a.test", 1, b"\xff"),
+                                   (service.service_id.encode() + b".onion", 80, b"three")):
+            through_tor(socks, name, target, user)
+        for command in ("RESOLVE a.test", "RESOLVE a.nx.test", "RESOLVE mode=reverse 127.0.0.1"):
+            tor.msg(command)
+        tor.map_address({"0.0.0.0": "a.test", "b.test": "c.test"})
+        for signal in ("NEWNYM", "CLEARDNSCACHE", "HEARTBEAT", "DUMP"):
+            tor.signal(signal)
+        tor.set_options([("MaxCircuitDirtiness", "20"), ("ExitNodes", "{de},\"x\" y")][:1])
+        tor.reset_conf("MaxCircuitDirtiness")
+        tor.close_circuit(kept)
+        tor.remove_ephemeral_hidden_service(service.service_id)
+        server.shutdown()
+
+
+def same(value):
+    return value
+
+
+# Arguments of keys that are names of several.
+SAMPLES = {
+    "address-mappings/": ("all", "cache", "config", "control"),
+    "net/listeners/": (),
+    "ns/purpose/": ("general", "bridge"),
+    "ip-to-country/": ("127.0.0.1", "192.0.2.1", "x"),
+    "exit-policy/": (),
+    "downloads/networkstatus/": ("ns", "microdesc"),
+    "downloads/cert/": ("fps",),
+    "downloads/bridge/": ("bridges",),
+    "downloads/desc/": (),
+    "onions/": ("current", "detached"),
+    "status/": ("circuit-established", "bootstrap-phase", "nothing"),
+    "hs/client/desc/id/": ("x",),
+    "hs/service/desc/id/": ("x",),
+    "dir/status-vote/current/": ("consensus", "consensus-microdesc"),
+    "dir/status-vote/next/": ("consensus",),
+    "dir/server/": ("authority",),
+    "config/": (),
+    "accounting/": (),
+}
+
+# tor 0.4.9 aborts at it: torcon sends no such command.
+DEADLY = "downloads/desc/descs"
+
+
+def keys_of(tor, fingerprints):
+    """Returns every key of this tor; keys with an argument with some arguments."""
+    found = []
+    for line in tor.get_info("info/names").splitlines():
+        key = line.split(" -- ")[0].split(" ")[0]
+        if not key.endswith("*"):
+            found.append(key)
+            continue
+        prefix = key.removesuffix("*")
+        if prefix.endswith("/id/") and prefix not in SAMPLES:
+            found += [f"{prefix}{fingerprints[0]}", f"{prefix}{'0' * 40}"]
+        elif prefix.endswith("/name/"):
+            found += [f"{prefix}{name}" for name in ("auth0", "relay0", "relay1", "nobody")]
+        else:
+            found += [f"{prefix}{word}" for word in SAMPLES.get(prefix, ("x",))]
+    return [key for key in dict.fromkeys(found) if key != DEADLY]
+
+
+def conf_of(answer):
+    """Returns the lines of an option, without those that are not set."""
+    return {name: values for name, values in (answer or {}).items() if values is not None}
+
+
+def answers(live, tor, fingerprints):
+    """Compares the answers of a client."""
+    for key in keys_of(tor, fingerprints):
+        live.question(f"GETINFO {key}", (("info", key), same), lambda key=key: tor.get_info(key))
+    for line in tor.get_info("config/names").splitlines():
+        name = line.split(" ")[0]
+        live.question(f"GETCONF {name}", (("conf", name), conf_of),
+                      lambda name=name: conf_of(tor.get_conf_map(name, multiple=True)))
+    live.question("protocol info", (("protocol_info",), same), lambda: session.protocol_info(tor.get_protocolinfo()))
+    live.question("version", (("version",), same), lambda: str(tor.get_version()))
+    live.question("process", (("process",), lambda it: (it["pid"], it["user"])),
+                  lambda: (tor.get_pid(), tor.get_user()))
+    for kind in stem.control.Listener:
+        live.question(f"listeners {kind}", (("listeners", kind.lower()), with_port),
+                      lambda kind=kind: [f"{address}:{port}" for address, port in tor.get_listeners(kind)])
+    live.question("accounting", (("accounting",), accounting), lambda: stem_accounting(tor))
+    live.question("exit policy", (("exit_policy", *live.targets), policy),
+                  lambda: stem_policy(tor, live.targets))
+    for pair in (("a.test", "b.test"), ("1.2.3.4", "a.test"), ("a b", "c"), ("a.test", "a.test")):
+        live.question(f"MAPADDRESS {pair}", (("map", *pair), same),
+                      lambda pair=pair: tor.map_address(dict([pair])))
+    circuit = live.torcon.ask("extend", fingerprints[0], fingerprints[1])
+    other = tor.extend_circuit(path=[fingerprints[0], fingerprints[1]])
+    live.comparison.value("question", "EXTENDCIRCUIT", int(circuit) + 1, int(other), reasons.Context(""))
+    live.documents("circuits", ("circuits",), "event CIRC", tor.get_circuits)
+    live.documents("streams", ("streams",), "event STREAM", tor.get_streams)
+    live.documents("relays", ("relays",), "router status", tor.get_network_statuses)
+    live.documents("microdescriptors", ("microdescriptors",), "microdescriptor", tor.get_microdescriptors)
+    tor.create_ephemeral_hidden_service({80: 80}, detached=True)
+    live.question("onions", (("onions",), same),
+                  lambda: tor.list_ephemeral_hidden_services(our_services=True))
+    live.question("detached onions", (("detached_onions",), same),
+                  lambda: tor.list_ephemeral_hidden_services(our_services=False, detached=True))
+
+
+def answers_of_relay(live, tor):
+    """Compares the answers of an exit relay."""
+    live.question("exit policy", (("exit_policy", *live.targets), policy),
+                  lambda: stem_policy(tor, live.targets))
+    for limit in ("1 GByte", "0"):
+        tor.set_conf("AccountingMax", limit)
+        live.question("accounting", (("accounting",), accounting), lambda: stem_accounting(tor))
+    live.documents("server descriptors", ("server_descriptors",), "server-descriptor",
+                   tor.get_server_descriptors)
+    for key in ("address", "fingerprint", "exit-policy/full", "exit-policy/ipv4", "exit-policy/ipv6"):
+        live.question(f"GETINFO {key}", (("info", key), same), lambda key=key: tor.get_info(key))
+
+
+def with_port(value):
+    return [one for one in value if not one.startswith("unix:")]
+
+
+def accounting(value):
+    interval = value["interval"]
+    if interval is None:
+        return REFUSED
+    end = convert.canonical(interval["end"])
+    return (value["hibernation"], end, interval["read"], interval["read_left"],
+            interval["written"], interval["written_left"])
+
+
+def stem_accounting(tor):
+    found = tor.get_accounting_stats()
+    return (found.status, convert.seconds(found.interval_end), found.read_bytes, found.read_bytes_left,
+            found.written_bytes, found.write_bytes_left)
+
+
+def policy(value):
+    return value and value["allowed"]
+
+
+def stem_policy(tor, targets):
+    found = tor.get_exit_policy()
+    return [one for one in targets if found.can_exit_to(*split(one))]
+
+
+def split(target):
+    address, port = target.rsplit(":", 1)
+    return address.strip("[]"), int(port)
+
+
+VERSIONS = ("0.4.9.11", "0.4.9.11-dev", "0.4.9.1-alpha", "0.4.9.2-rc", "0.4.8.22", "0.1.2.3-beta-dev",
+            "0.4.9.12", "0.3.5.18", "0.4.9", "1.0.0.0", "0.4.9.11 (git-1234567890abcdef)")
+
+
+def versions(live):
+    """Compares what both libraries read in versions, and how they order them."""
+    for one in VERSIONS:
+        for other in VERSIONS:
+            live.question(f"versions {one} {other}", (("versions", one, other), same),
+                          lambda one=one, other=other: stem_versions(one, other))
+
+
+def stem_versions(one, other):
+    one, other = stem.version.Version(one), stem.version.Version(other)
+    order = "Less" if one < other else "Greater" if one > other else "Equal"
+    numbers = [one.major, one.minor, one.micro, one.patch]
+    return [str(one), numbers, one.status or "", order]
+
+
+def network(live):
+    """Compares events and answers of a private network."""
+    ports = live.torcon.ask("network")
+    path = ports["client"].removeprefix("unix:")
+    live.torcon.ask("connect", ports["client"])
+    events = session.StemEvents(path)
+    live.torcon.ask("subscribe")
+    with stem.control.Controller.from_socket_file(path) as tor:
+        tor.authenticate()
+        tor.set_caching(False)
+        # Events of the time between both subscriptions reach one client only.
+        mark(tor, "first")
+        live.torcon.ask("events", "first mark")
+        events.up_to("first mark")
+        work(tor)
+        mark(tor, "second")
+        live.events("network", live.torcon.ask("events", "second mark"), events.up_to("second mark"))
+        answers(live, tor, ports["fingerprints"])
+    exit_path = ports["exit"].removeprefix("unix:")
+    live.torcon.ask("connect", ports["exit"])
+    with stem.control.Controller.from_socket_file(exit_path) as tor:
+        tor.authenticate()
+        tor.set_caching(False)
+        answers_of_relay(live, tor)
