@@ -192,7 +192,7 @@ fn added_onion(onion: &AddedOnion) -> Value {
     let clients: Vec<_> = onion.clients.iter().map(ToString::to_string).collect();
     json!({
         "service_id": onion.address.service_id(),
-        "key": onion.key.as_ref().map(|key| key.reveal_blob().to_string()),
+        "key": onion.key.as_ref().map(|key| key.reveal_blob().clone()),
         "clients": clients,
     })
 }

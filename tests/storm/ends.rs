@@ -368,7 +368,7 @@ fn connect_and_cancel(run: &Run, tor: &RealTor, is_over: &AtomicBool, mut random
             }
             Err(error) if error.is_canceled() => run.figures.count("cancels"),
             Err(Error::Connect(_) | Error::Auth(_)) => {
-                run.figures.count("attempts to connect to a tor that ends")
+                run.figures.count("attempts to connect to a tor that ends");
             }
             Err(error) => panic!("{error:?}"),
         }

@@ -46,7 +46,8 @@ impl Drop for Held {
         call_back(&self.weak);
         // A lock that this thread holds may be reentrant.
         let weak = self.weak.clone();
-        thread::spawn(move || call_back(&weak)).join().unwrap();
+        let call = move || call_back(&weak);
+        thread::Builder::new().name("caller".into()).spawn(call).unwrap().join().unwrap();
         self.dropped.send(self.name).ok();
     }
 }
