@@ -1,4 +1,4 @@
-//! What torcon answers to the requests of `compare.py`: JSON, one line for each.
+//! The answers of torcon to the requests of `compare.py`: JSON, one line for each.
 //!
 //! A request is a JSON array of texts, whose first is its name. An answer has `ok` or `error`.
 #![expect(clippy::print_stdout, reason = "the output is the answer")]
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What lives from one request to the next.
+/// The state between two requests.
 #[derive(Default)]
 struct Session {
     controller: Option<Controller>,

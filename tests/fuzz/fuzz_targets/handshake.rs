@@ -1,4 +1,4 @@
-//! What a peer sends before and after it accepts the authentication, which may be anything.
+//! The bytes of a peer before and after it accepts the authentication, which may be anything.
 //!
 //! The first byte chooses how the controller authenticates. Connecting ends at once, since the peer
 //! has sent everything before and then closed its side.

@@ -4,7 +4,7 @@ use super::super::UNEXPECTED_REPLY;
 use super::{Connection, refusal};
 use crate::error::Disconnect;
 
-/// What tor or a filter may still send, given the nonce of the probe.
+/// The bytes that tor or a filter may still send, given the nonce of the probe.
 const LATE: [fn(u64) -> String; 4] = [
     |nonce| refusal(nonce),
     |_| "510 Command filtered\r\n".to_owned(),
