@@ -24,9 +24,14 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 mod system {
     use super::{Duration, Instant, SystemTime};
 
+    #[cfg(not(all(test, shuttle)))]
     pub(super) fn instant() -> Instant {
         Instant::now()
     }
+
+    /// The clock of a model of threads.
+    #[cfg(all(test, shuttle))]
+    pub(super) use schedules::time::now as instant;
 
     pub(super) fn system_time() -> SystemTime {
         SystemTime::now()

@@ -354,3 +354,7 @@ pub(crate) fn lock_before<'a, T>(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, shuttle))]
+#[path = "../tests/schedules/models/link.rs"]
+mod schedules;

@@ -556,3 +556,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared").field("generation", &self.generation).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, shuttle))]
+#[path = "../tests/schedules/models/state.rs"]
+mod schedules;

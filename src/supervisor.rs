@@ -311,3 +311,7 @@ impl fmt::Debug for Supervisor {
         f.debug_struct("Supervisor").field("status", &self.status()).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, shuttle))]
+#[path = "../tests/schedules/models/supervisor.rs"]
+mod schedules;

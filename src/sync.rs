@@ -2,12 +2,24 @@
 //! crates.
 //!
 //! **Invariant**: no other module names the crates, and `link`, `controller`, `state` and `supervisor`
-//! take threads and atomics from here too. So these can be replaced by those of a model checker.
+//! take threads and atomics from here too. With `--cfg shuttle`, unit tests take those of
+//! `tests/schedules` instead, whose steps a model checker orders.
 
-pub(crate) use std::sync::atomic;
-pub(crate) use std::{thread, thread_local};
-
-pub(crate) use crossbeam_channel as channel;
-pub(crate) use parking_lot::{
-    Condvar, MappedMutexGuard, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard,
+#[cfg(all(test, shuttle))]
+pub(crate) use schedules::{
+    Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard, atomic, channel, thread,
+    thread_local,
 };
+
+#[cfg(not(all(test, shuttle)))]
+pub(crate) use std::{sync::atomic, thread, thread_local};
+
+#[cfg(not(all(test, shuttle)))]
+pub(crate) use crossbeam_channel as channel;
+#[cfg(not(all(test, shuttle)))]
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard};
+
+/// Locks whose guards can be mapped, which are never part of a model.
+pub(crate) mod mapped {
+    pub(crate) use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+}

@@ -239,7 +239,7 @@ impl<T, L> BacklogSender<T, L> {
         while self.shared.queue.lock().size >= wake_below && may_wait() {
             select! {
                 recv(room) -> room => if room.is_err() { break },
-                recv(changed) -> _ => {}
+                recv(changed) -> _ => {},
                 default(clock::wait_length(deadline)) => if clock::has_passed(deadline) { break },
             }
         }

@@ -21,6 +21,8 @@ impl Peer {
     pub(super) fn of(stream: &Stream) -> Self {
         match stream {
             Stream::Unix(socket) => Self::Process(peer_pid(socket)),
+            #[cfg(all(test, shuttle))]
+            Stream::Model(_) => Self::Process(None),
             Stream::Tcp(socket) => match (socket.local_addr(), socket.peer_addr()) {
                 // A dual-stack socket reports IPv4 addresses in IPv6 form.
                 (Ok(local), Ok(remote)) => {

@@ -29,6 +29,9 @@ use crate::sync::thread;
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// A socket of a model of threads.
+    #[cfg(all(test, shuttle))]
+    Model(schedules::Socket),
 }
 
 /// Evaluates an expression with either kind of socket.
@@ -37,6 +40,8 @@ macro_rules! either {
         match $stream {
             Stream::Tcp($socket) => $does,
             Stream::Unix($socket) => $does,
+            #[cfg(all(test, shuttle))]
+            Stream::Model($socket) => $does,
         }
     };
 }
@@ -78,6 +83,8 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
             Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+            #[cfg(all(test, shuttle))]
+            Self::Model(stream) => stream.try_clone().map(Self::Model),
         }
     }
 
@@ -103,6 +110,8 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.set_nodelay(true),
             Self::Unix(_) => Ok(()),
+            #[cfg(all(test, shuttle))]
+            Self::Model(_) => Ok(()),
         }
     }
 
@@ -156,6 +165,10 @@ impl Stream {
     /// Writes as many bytes as the socket has room for, without blocking. Returns their number, and
     /// the error that prevented more.
     pub(super) fn write_available(&self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        #[cfg(all(test, shuttle))]
+        if let Self::Model(socket) = self {
+            return socket.write_available(bytes);
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             match send(self.as_fd().as_raw_fd(), rest, NO_WAIT) {
@@ -169,6 +182,10 @@ impl Stream {
 
     /// Waits until the socket has room.
     pub(super) fn wait_writable(&self, deadline: Instant) -> io::Result<()> {
+        #[cfg(all(test, shuttle))]
+        if let Self::Model(socket) = self {
+            return socket.wait_writable(deadline);
+        }
         wait_until(self, PollFlags::POLLOUT, deadline)
     }
 
@@ -187,6 +204,10 @@ impl Stream {
 
     /// Reads available bytes. Never blocks. Returns 0 at the end of the stream.
     pub(super) fn read_available(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        #[cfg(all(test, shuttle))]
+        if let Self::Model(socket) = self {
+            return socket.read_available(buffer);
+        }
         Ok(recv(self.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)
     }
 }

@@ -5,7 +5,7 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::error::{OnionError, OnionProblem, Result, Timeout, Wait};
-use crate::sync::{MappedMutexGuard, Mutex, MutexGuard};
+use crate::sync::mapped::{MappedMutexGuard, Mutex, MutexGuard};
 
 /// A lock that is held across commands, so that a logger may run under it. A call of that logger for
 /// the same service fails at once: a thread cannot wait for itself.

@@ -125,6 +125,8 @@ impl OnionStream {
         match self.stream {
             Stream::Tcp(socket) => Ok(socket),
             stream @ Stream::Unix(_) => Err(Self { stream, ..self }),
+            #[cfg(all(test, shuttle))]
+            stream @ Stream::Model(_) => Err(Self { stream, ..self }),
         }
     }
 
@@ -150,6 +152,8 @@ impl OnionStream {
         match self.stream {
             Stream::Unix(socket) => Ok(socket),
             stream @ Stream::Tcp(_) => Err(Self { stream, ..self }),
+            #[cfg(all(test, shuttle))]
+            stream @ Stream::Model(_) => Err(Self { stream, ..self }),
         }
     }
 
