@@ -22,7 +22,9 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// The clocks of the operating system.
 mod system {
-    use super::{Duration, Instant, SystemTime};
+    #[cfg(not(all(test, shuttle)))]
+    use super::Instant;
+    use super::{Duration, SystemTime};
 
     #[cfg(not(all(test, shuttle)))]
     pub(super) fn instant() -> Instant {
