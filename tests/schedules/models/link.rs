@@ -222,7 +222,7 @@ fn no_call_begins_after_a_removal() {
     check(removed_is_not_called);
 }
 
-/// Records what it is told, in order.
+/// Records its events and the end, in order.
 struct Recorder(Arc<Mutex<Vec<String>>>);
 
 impl EventHook for Recorder {
@@ -282,7 +282,7 @@ fn end() {
 }
 
 #[test]
-fn everything_is_told_before_the_end_and_the_end_once() {
+fn every_event_precedes_the_end_which_is_reported_once() {
     check(end);
 }
 

@@ -9,8 +9,6 @@
 //! It does not model weak memory (every access to an atomic is sequentially consistent), and time only
 //! as [`time`] says.
 
-#![forbid(unsafe_code)]
-
 pub mod channel;
 mod check;
 mod condvar;
