@@ -312,7 +312,8 @@ def open_bracket(_kind, field, _torcon, _stem, context):
 @reason
 def invalid_line(_kind, _field, torcon, _stem, context):
     """The last reason: torcon's check refuses the damaged line, and its method returns no value."""
-    if context.note and context.torcon.get("check") and torcon in ABSENT:
+    if context.note and isinstance(context.torcon, dict) and context.torcon.get("check") \
+            and torcon in ABSENT:
         return "torcon counts an invalid line as absent; Stem reads a part of it, or does not check it"
     return None
 
