@@ -396,3 +396,6 @@ impl Command for QueryByAnyName<'_> {
 fn is_refusal(error: &Error) -> bool {
     error.status_code().is_some() || matches!(error, Error::InvalidInput(_) | Error::Protocol(_))
 }
+
+#[cfg(test)]
+mod tests;

@@ -376,3 +376,6 @@ impl Present {
 pub(super) fn stopped() -> Error {
     SupervisorError::new(SupervisorProblem::Stopped).into()
 }
+
+#[cfg(test)]
+mod tests;

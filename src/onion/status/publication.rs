@@ -152,3 +152,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::Uploads;
+use super::{REMEMBERED, Uploads};
 use crate::error::UploadOutcome;
 use crate::event::dialect::assert_dialect;
 use crate::event::{Event, EventText};
@@ -182,7 +182,7 @@ fn an_answer_to_what_began_before_counts_and_memory_is_bounded() {
     for n in 0..1000 {
         apply(&mut uploads, &[&upload(B, &format!("{n:043}"))]);
     }
-    assert_eq!(uploads.list().len(), super::REMEMBERED);
+    assert_eq!(uploads.list().len(), REMEMBERED);
 }
 
 #[test]
@@ -222,4 +222,88 @@ fn a_pending_upload_from_before_a_change_leaves_an_answer_of_its_directory_open(
     assert_eq!(uploads.next_expiry(LIMIT), Some(begin + LIMIT));
     assert!(uploads.expire(LIMIT, begin + LIMIT).is_empty());
     assert!(uploads.is_reachable() && uploads.next_expiry(LIMIT).is_none());
+}
+
+/// Returns the directory with this number.
+fn hsdir(n: usize) -> String {
+    format!("${n:040X}~relay{n}")
+}
+
+#[test]
+fn the_half_of_the_uploads_is_the_limit_for_reachable_and_for_rejected() {
+    let begun: Vec<_> = (0..8).map(|n| upload(&hsdir(n), "ONE")).collect();
+    for (answered, is_reachable, is_rejected) in
+        [(3, false, false), (4, false, true), (5, true, true)]
+    {
+        let uploaded = (0..answered).map(|n| uploaded(&hsdir(n)));
+        let uploads = applied(&begun.iter().cloned().chain(uploaded).collect::<Vec<_>>());
+        assert_eq!(uploads.is_reachable(), is_reachable, "{answered} of 8 uploaded");
+        let failed = (0..answered).map(|n| failed(&hsdir(n), "ONE", "UPLOAD_REJECTED"));
+        let uploads = applied(&begun.iter().cloned().chain(failed).collect::<Vec<_>>());
+        assert_eq!(uploads.is_rejected(), is_rejected, "{answered} of 8 rejected");
+        // Under a filter that redacts the names.
+        let mut lines = vec!["UPLOAD UNKNOWN redacted redacted".to_owned(); 8];
+        lines.resize(8 + answered, "UPLOADED UNKNOWN redacted".to_owned());
+        assert_eq!(applied(&lines).is_reachable(), is_reachable, "{answered} of 8, redacted");
+    }
+}
+
+#[test]
+fn an_upload_is_redacted_if_either_name_is() {
+    // No recorded filter redacts only one of the names; the rules of a filter may.
+    for (directory, id) in [("redacted", ONE), (A, "redacted")] {
+        let mut uploads = applied(&[created("ONE"), created("TWO")]);
+        let rest = format!("UNKNOWN {directory}");
+        for text in [format!("UPLOAD {SERVICE} {rest} {id}"), format!("UPLOADED {SERVICE} {rest}")]
+        {
+            let text = format!("HS_DESC {text}");
+            let Event::HsDesc(event) = Event::parse(EventText::new(text.as_bytes())) else {
+                panic!("{text} is malformed");
+            };
+            uploads.apply(&event, Instant::now());
+        }
+        // The upload may be that of either descriptor, so that none counts as not sent.
+        assert!(uploads.is_reachable() && uploads.all_answered(), "{directory} {id}");
+    }
+    let uploads = applied(&[created("ONE"), created("TWO"), upload(A, "ONE"), uploaded(A)]);
+    assert!(!uploads.is_reachable() && !uploads.all_answered());
+}
+
+#[test]
+fn the_oldest_descriptors_that_tor_does_not_upload_are_forgotten() {
+    let id = |n: usize| format!("{n:043}");
+    let mut uploads = Uploads::default();
+    for n in 0..=REMEMBERED {
+        apply(&mut uploads, &[&created(&id(n))]);
+    }
+    for n in 2..=REMEMBERED {
+        apply(&mut uploads, &[&upload(A, &id(n)), &uploaded(A)]);
+    }
+    assert!(!uploads.all_answered(), "descriptor 1 has not been sent");
+    apply(&mut uploads, &[&upload(A, &id(1)), &uploaded(A)]);
+    assert!(uploads.all_answered(), "descriptor 0 is forgotten");
+}
+
+#[test]
+fn the_oldest_uploads_from_before_changes_are_forgotten() {
+    let id = |n: usize| format!("{n:043}");
+    let mut uploads = Uploads::default();
+    apply(&mut uploads, &[&upload(A, ONE), &upload(B, TWO)]);
+    uploads.supersede();
+    for n in 1..REMEMBERED {
+        apply(&mut uploads, &[&upload(C, &id(n))]);
+    }
+    uploads.supersede();
+    apply(&mut uploads, &[&uploaded(B)]);
+    assert!(uploads.list().is_empty(), "the answer to an upload from before the changes");
+    apply(&mut uploads, &[&uploaded(A)]);
+    assert_eq!(outcomes(&uploads), ["A: uploaded"], "that upload is forgotten");
+}
+
+#[test]
+fn a_rejection_is_that_of_an_upload_also_if_the_upload_was_not_seen() {
+    assert!(!Uploads::default().all_failed());
+    let uploads = applied(&[failed(A, "ONE", "UPLOAD_REJECTED")]);
+    assert_eq!(outcomes(&uploads), ["A: failed, UPLOAD_REJECTED"]);
+    assert!(uploads.all_failed() && uploads.is_rejected());
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Frame, Limits, Message, READ, SMALL};
+use super::{CHEAP_TO_MOVE, Frame, Limits, Message, READ, SMALL};
 use crate::error::Disconnect;
 use crate::wire::properties::{Whole, frame};
 
@@ -202,6 +202,76 @@ fn a_frame_knows_whether_it_is_inside_a_message() {
     ] {
         feed(&mut frame, bytes);
         assert_eq!(frame.is_inside_message(), message);
+    }
+}
+
+#[test]
+fn the_buffer_follows_the_incomplete_message_and_the_last_read() {
+    // The size of the buffer, the range of the incomplete message, the last read; then the size of
+    // the buffer and the start of the message.
+    for (size, message, read, expected) in [
+        // It shrinks if no message is incomplete: to the first size after a small read.
+        (READ, 90..90, READ / 16 - 1, (SMALL, 0)),
+        (READ, 90..90, READ / 16, (READ, 0)),
+        (READ, 90..91, 1, (READ, 0)),
+        (4 * READ, 90..90, READ, (READ, 0)),
+        (4 * READ, 90..91, READ, (4 * READ, 0)),
+        // It grows if the read filled it.
+        (SMALL, 0..SMALL, SMALL, (4 * SMALL, 0)),
+        (SMALL, SMALL..SMALL, SMALL, (4 * SMALL, 0)),
+        (SMALL, 0..SMALL / 2, SMALL / 2, (SMALL, 0)),
+        (READ / 2, 90..READ / 2, READ / 2, (READ, 0)),
+        // A long message is moved only for the space of a read.
+        (READ, 90..90 + CHEAP_TO_MOVE, 4096, (READ, 0)),
+        (READ, 90..91 + CHEAP_TO_MOVE, 4096, (READ, 90)),
+        (READ, READ / 2..READ, READ, (READ, 0)),
+        (READ, READ / 2 - 1..READ, READ, (2 * READ, 0)),
+        (READ, READ / 2..READ - READ / 4, READ, (READ, READ / 2)),
+        (READ, READ / 2..READ - READ / 4 + 1, READ, (READ, 0)),
+        (4 * READ, 90..4 * READ - READ / 4, READ, (4 * READ, 90)),
+        (4 * READ, 90..4 * READ - READ / 4 + 1, READ, (8 * READ, 0)),
+    ] {
+        let mut frame = Frame::new(Limits::default());
+        frame.buffer = (0..size).map(|at| b"0123456789"[at % 10]).collect();
+        let bytes = frame.buffer[message.clone()].to_vec();
+        (frame.start, frame.line, frame.scanned) = (message.start, message.start, message.end);
+        (frame.filled, frame.read) = (message.end, read);
+        let space = frame.space().len();
+        assert_eq!((frame.buffer.len(), frame.start), expected, "{size} {message:?} {read}");
+        assert_eq!(space, frame.buffer.len() - frame.filled);
+        assert!(frame.rest() == bytes, "the message is another one: {size} {message:?}");
+        assert_eq!((frame.line, frame.scanned), (frame.start, frame.filled));
+    }
+}
+
+#[test]
+fn the_limits_before_authentication_are_small() {
+    let small = Limits { line: 64 << 10, reply: 64 << 10 };
+    assert_eq!(Limits::default().before_authentication(), small);
+    let smaller = Limits { line: 10, reply: 20 };
+    assert_eq!(smaller.before_authentication(), smaller);
+}
+
+#[test]
+fn messages_of_exactly_the_limits_are_allowed() {
+    let limits = Limits { line: 20, reply: 60 };
+    let line = format!("650 {}\r\n", "x".repeat(14));
+    let data = format!("650+NS\r\n{}\r\n.\r\n650 OK\r\n", "x".repeat(18));
+    let long = format!("650+NSx\r\n{}.\r\n650 OK\r\n", "123456789\n".repeat(4));
+    assert_eq!((line.len(), long.len()), (20, 60));
+    for size in 1..=long.len() {
+        let framed = |bytes: &str| frame(bytes.as_bytes(), &[size], limits, false).1;
+        assert!(framed(&line).is_none(), "reads of {size}");
+        assert!(framed(&data).is_none(), "reads of {size}");
+        assert!(framed(&long).is_none(), "reads of {size}");
+        let longer = [line.replacen('x', "xx", 1), data.replacen('x', "xx", 1)];
+        for longer in longer {
+            let end = framed(&longer);
+            assert!(matches!(end, Some(Disconnect::LineTooLong { limit: 20 })), "{end:?}");
+        }
+        let longer = long.replacen("NSx", "NSxx", 1);
+        let end = framed(&longer);
+        assert!(matches!(end, Some(Disconnect::ReplyTooLong { limit: 60 })), "{end:?}");
     }
 }
 

@@ -1,0 +1,322 @@
+//! What a supervisor records of options and keys, and the commands by which it restores them.
+#![cfg(feature = "testkit")]
+
+use std::time::Duration;
+
+use super::{IfChanged, Progress, RestoredOptions, Settings, WantedOption};
+use crate::command::{ConfSetting, ConfValue, OnionClientAuthAdd};
+use crate::controller::Controller;
+use crate::error::Error;
+use crate::link::deadline_after;
+use crate::names::{ClientAuthKey, OnionAddress};
+use crate::testkit::{FakeTor, Script};
+
+/// A limit that is never reached in a successful run.
+const LIMIT: Duration = Duration::from_secs(60);
+const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
+const FILTERED: &str = "510 Command filtered";
+const REFUSED: &str = "513 Unacceptable option value: no";
+
+fn settings(options: &[(&str, &str)]) -> Vec<(Box<str>, ConfSetting)> {
+    options.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+}
+
+fn recorded(options: &[(&str, &str)], is_sent: bool) -> Settings {
+    let recorded = Settings::default();
+    recorded.record(&settings(options), is_sent);
+    recorded
+}
+
+fn value(values: &[&str]) -> ConfValue {
+    ConfValue::Set(values.iter().map(|&value| value.to_owned()).collect())
+}
+
+/// Returns each option with the number of its lines and its progress.
+fn options(settings: &Settings) -> Vec<String> {
+    let text = |option: &WantedOption| {
+        let progress = match &option.progress {
+            Progress::Pending => "pending".to_owned(),
+            Progress::Sent(last) => format!("sent {:?}", last.as_ref().map(ConfValue::values)),
+            Progress::Accepted(value) => format!("accepted {:?}", value.values()),
+        };
+        format!("{} {} {progress}", option.name, option.settings.len())
+    };
+    settings.options(|_| true).iter().map(text).collect()
+}
+
+/// Runs a test with a controller of a tor that follows the script.
+fn with_tor(script: impl FnOnce(&mut Script) + Send + 'static, test: impl FnOnce(&Controller)) {
+    let tor = FakeTor::script(|tor| {
+        tor.greet();
+        script(tor);
+        tor.expect_end();
+    });
+    test(&tor.controller());
+    tor.finish();
+}
+
+fn restore(
+    settings: &Settings,
+    controller: &Controller,
+    is_new: bool,
+    if_changed: IfChanged,
+) -> RestoredOptions {
+    settings.restore_options(controller, is_new, if_changed, deadline_after(LIMIT)).unwrap()
+}
+
+#[test]
+fn an_option_is_recorded_with_all_its_lines_and_replaces_the_former_ones() {
+    let settings = Settings::default();
+    assert!(settings.is_empty());
+    settings.record(&self::settings(&[("Log", "a"), ("NumCPUs", "1"), ("log", "b")]), false);
+    assert_eq!(options(&settings), ["Log 2 pending", "NumCPUs 1 pending"]);
+    settings.record(&self::settings(&[("LOG", "c")]), true);
+    assert_eq!(options(&settings), ["LOG 1 sent None", "NumCPUs 1 pending"]);
+    assert!(!settings.is_empty());
+    assert!(settings.forget("numcpus") && !settings.forget("NumCPUs"));
+    assert_eq!(options(&settings), ["LOG 1 sent None"]);
+    assert!(settings.forget("Log") && settings.is_empty());
+}
+
+#[test]
+fn a_key_replaces_that_of_the_same_service() {
+    let other = ClientAuthKey::from_bytes([9; 32]).unwrap();
+    let service: OnionAddress = SERVICE.parse().unwrap();
+    let settings = Settings::default();
+    let key = || OnionClientAuthAdd::new(service, ClientAuthKey::from_bytes([8; 32]).unwrap());
+    settings.record_client_auth(&key());
+    settings.record_client_auth(&OnionClientAuthAdd::new(service, other));
+    assert_eq!(settings.kept.lock().client_auths.len(), 1);
+    assert!(!settings.is_empty());
+    assert!(settings.forget_client_auth(service) && !settings.forget_client_auth(service));
+    assert!(settings.is_empty());
+}
+
+#[test]
+fn a_value_is_that_of_the_settings_if_it_is_written_alike_or_returned_twice() {
+    let returned = |values: &[&[&str]]| {
+        let settings = recorded(&[("MaxCircuitDirtiness", "10 minutes")], true);
+        for values in values {
+            settings.kept.lock().option("maxcircuitdirtiness").unwrap().returned(&value(values));
+        }
+        options(&settings).remove(0).replace("MaxCircuitDirtiness 1 ", "")
+    };
+    assert_eq!(returned(&[]), "sent None");
+    assert_eq!(returned(&[&["10 minutes"]]), r#"accepted ["10 minutes"]"#);
+    assert_eq!(returned(&[&["600"]]), r#"sent Some(["600"])"#);
+    assert_eq!(returned(&[&["600"], &["500"]]), r#"sent Some(["500"])"#);
+    assert_eq!(returned(&[&["600"], &["600"]]), r#"accepted ["600"]"#);
+    assert_eq!(returned(&[&["10 minutes", "10 minutes"]]).split(' ').next(), Some("sent"));
+    // An accepted value stays until the settings are sent again.
+    assert_eq!(returned(&[&["10 minutes"], &["500"]]), r#"accepted ["10 minutes"]"#);
+    let settings = recorded(&[("NumCPUs", "1")], false);
+    let mut kept = settings.kept.lock();
+    let option = kept.option("NumCPUs").unwrap();
+    option.returned(&value(&["1"]));
+    assert!(matches!(option.progress, Progress::Pending));
+    option.progress = Progress::Accepted(value(&["2"]));
+    option.sent();
+    option.sent();
+    assert!(matches!(&option.progress, Progress::Sent(Some(last)) if *last == value(&["2"])));
+}
+
+#[test]
+fn without_settings_nothing_is_sent() {
+    with_tor(
+        |_| {},
+        |controller| {
+            let settings = Settings::default();
+            let restored = restore(&settings, controller, true, IfChanged::SetAgain);
+            assert!(restored.unrestored.is_empty() && !restored.has_corrected);
+            let keys = settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
+            assert!(keys.is_empty());
+            settings.settle(controller, deadline_after(LIMIT)).unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_new_tor_gets_every_option_in_one_command() {
+    let settings = recorded(&[("NumCPUs", "1"), ("Log", "a"), ("Log", "b")], false);
+    with_tor(
+        |tor| {
+            tor.answer("GETCONF NumCPUs Log", &["250-NumCPUs=0", "250 Log=notice stdout"]);
+            tor.answer("SETCONF NumCPUs=1 Log=a Log=b", &["250 OK"]);
+            tor.answer("GETCONF NumCPUs Log", &["250-NumCPUs=1", "250-Log=a", "250 Log=b"]);
+        },
+        |controller| {
+            let restored = restore(&settings, controller, true, IfChanged::SetAgain);
+            assert!(restored.unrestored.is_empty() && !restored.has_corrected);
+        },
+    );
+    let accepted = [r#"NumCPUs 1 accepted ["1"]"#, r#"Log 2 accepted ["a", "b"]"#];
+    assert_eq!(options(&settings), accepted);
+    // tor has them: nothing is set.
+    with_tor(
+        |tor| {
+            tor.answer("GETCONF NumCPUs Log", &["250-NumCPUs=1", "250-Log=a", "250 Log=b"]);
+        },
+        |controller| {
+            let restored = restore(&settings, controller, true, IfChanged::SetAgain);
+            assert!(restored.unrestored.is_empty() && !restored.has_corrected);
+        },
+    );
+}
+
+#[test]
+fn a_value_that_tor_writes_in_another_way_is_set_and_read_twice() {
+    let settings = recorded(&[("MaxCircuitDirtiness", "10 minutes")], true);
+    with_tor(
+        |tor| {
+            tor.answer("GETCONF MaxCircuitDirtiness", &["250 MaxCircuitDirtiness=600"]);
+            tor.answer("SETCONF MaxCircuitDirtiness=\"10 minutes\"", &["250 OK"]);
+            tor.answer("GETCONF MaxCircuitDirtiness", &["250 MaxCircuitDirtiness=600"]);
+        },
+        |controller| settings.settle(controller, deadline_after(LIMIT)).unwrap(),
+    );
+    assert_eq!(options(&settings), [r#"MaxCircuitDirtiness 1 accepted ["600"]"#]);
+}
+
+#[test]
+fn an_option_that_others_changed_is_set_again_or_reported() {
+    for (if_changed, is_new, is_set) in [
+        (IfChanged::SetAgain, false, true),
+        (IfChanged::Report, false, false),
+        (IfChanged::Report, true, true),
+    ] {
+        let settings = recorded(&[("NumCPUs", "1"), ("Nickname", "x")], true);
+        for (name, values) in [("NumCPUs", ["1"]), ("Nickname", ["x"])] {
+            settings.kept.lock().option(name).unwrap().returned(&value(&values));
+        }
+        with_tor(
+            move |tor| {
+                tor.answer("GETCONF NumCPUs Nickname", &["250-NumCPUs=4", "250 Nickname=x"]);
+                if is_set {
+                    tor.answer("SETCONF NumCPUs=1", &["250 OK"]);
+                    tor.answer("GETCONF NumCPUs", &["250 NumCPUs=1"]);
+                }
+            },
+            |controller| {
+                let restored = restore(&settings, controller, is_new, if_changed);
+                let unrestored: Vec<_> =
+                    restored.unrestored.iter().map(|part| part.part.to_string()).collect();
+                assert_eq!(unrestored.is_empty(), is_set, "{unrestored:?}");
+                assert!(is_set || unrestored == ["the option NumCPUs"], "{unrestored:?}");
+                assert_eq!(restored.has_corrected, is_set && !is_new);
+            },
+        );
+    }
+}
+
+#[test]
+fn behind_a_filter_that_refuses_queries_a_new_tor_gets_what_was_set() {
+    for is_new in [true, false] {
+        let settings = recorded(&[("NumCPUs", "1")], true);
+        settings.record(&self::settings(&[("Nickname", "x")]), false);
+        with_tor(
+            move |tor| {
+                tor.answer("GETCONF NumCPUs Nickname", &[FILTERED]);
+                let set =
+                    if is_new { "SETCONF NumCPUs=1 Nickname=x" } else { "SETCONF Nickname=x" };
+                tor.answer(set, &["250 OK"]);
+                // What was set is queried and set once more, since nothing is known of it.
+                tor.answer("GETCONF NumCPUs Nickname", &[FILTERED]);
+                tor.answer("SETCONF NumCPUs=1 Nickname=x", &["250 OK"]);
+                tor.answer("GETCONF NumCPUs Nickname", &[FILTERED]);
+            },
+            |controller| {
+                let restored = restore(&settings, controller, is_new, IfChanged::SetAgain);
+                assert!(restored.unrestored.is_empty() && !restored.has_corrected);
+            },
+        );
+    }
+}
+
+#[test]
+fn if_tor_refuses_one_of_several_options_the_others_are_set() {
+    let settings = recorded(&[("NumCPUs", "x"), ("Nickname", "y")], false);
+    with_tor(
+        |tor| {
+            tor.answer("GETCONF NumCPUs Nickname", &["250-NumCPUs=0", "250 Nickname=z"]);
+            tor.answer("SETCONF NumCPUs=x Nickname=y", &[REFUSED]);
+            tor.answer("SETCONF NumCPUs=x", &[REFUSED]);
+            tor.answer("SETCONF Nickname=y", &["250 OK"]);
+            tor.answer("GETCONF Nickname", &["250 Nickname=y"]);
+        },
+        |controller| {
+            let restored = restore(&settings, controller, true, IfChanged::SetAgain);
+            let [part] = &restored.unrestored[..] else { panic!("{:?}", restored.unrestored) };
+            assert_eq!(part.part.to_string(), "the option NumCPUs");
+            assert!(matches!(part.error, Error::Rejected(_)));
+        },
+    );
+    assert_eq!(options(&settings), ["NumCPUs 1 pending", r#"Nickname 1 accepted ["y"]"#]);
+}
+
+#[test]
+fn an_option_with_a_name_that_tor_does_not_use_is_queried_alone() {
+    let settings = recorded(&[("NumCPUs", "1"), ("OldName", "2")], true);
+    with_tor(
+        |tor| {
+            tor.answer(
+                "GETCONF NumCPUs OldName",
+                &["552 Unrecognized configuration key \"OldName\""],
+            );
+            tor.answer("GETCONF NumCPUs", &["250 NumCPUs=1"]);
+            tor.answer("GETCONF OldName", &["250 NewName=2"]);
+        },
+        |controller| settings.settle(controller, deadline_after(LIMIT)).unwrap(),
+    );
+    assert_eq!(options(&settings), [r#"NumCPUs 1 accepted ["1"]"#, r#"OldName 1 accepted ["2"]"#]);
+}
+
+#[test]
+fn only_keys_that_tor_does_not_have_are_added() {
+    let service: OnionAddress = SERVICE.parse().unwrap();
+    let add = OnionClientAuthAdd::new(service, ClientAuthKey::from_bytes([8; 32]).unwrap());
+    let settings = Settings::default();
+    settings.record_client_auth(&add);
+    let sent = "ONION_CLIENT_AUTH_ADD ".to_owned() + SERVICE + " x25519:";
+    for (reply, added) in [("250 OK", true), (REFUSED, false)] {
+        let sent = sent.clone();
+        with_tor(
+            move |tor| {
+                tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
+                tor.expect_matching("the key", |line| line.starts_with(&sent));
+                tor.send(format!("{reply}\r\n"));
+            },
+            |controller| {
+                let parts =
+                    settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
+                let parts: Vec<_> = parts.iter().map(|part| part.part.to_string()).collect();
+                assert_eq!(parts.is_empty(), added, "{parts:?}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_key_that_tor_has_is_not_added_again() {
+    let service: OnionAddress = SERVICE.parse().unwrap();
+    let settings = Settings::default();
+    let key = ClientAuthKey::from_bytes([8; 32]).unwrap();
+    settings.record_client_auth(&OnionClientAuthAdd::new(service, key));
+    with_tor(
+        |tor| {
+            tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
+            let is_add = |line: &str| line.starts_with("ONION_CLIENT_AUTH_ADD ");
+            let added = tor.expect_matching("the key", is_add);
+            let key = added.split(' ').nth(2).unwrap();
+            tor.send("250 OK\r\n");
+            let client = format!("250-CLIENT {SERVICE} {key}");
+            let view = ["250-ONION_CLIENT_AUTH_VIEW", &client, "250 OK"];
+            tor.answer("ONION_CLIENT_AUTH_VIEW", &view);
+        },
+        |controller| {
+            for _ in 0..2 {
+                let restored = settings.restore_client_auths(controller, deadline_after(LIMIT));
+                assert!(restored.unwrap().is_empty());
+            }
+        },
+    );
+}

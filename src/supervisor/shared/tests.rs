@@ -1,0 +1,234 @@
+//! What the threads of a supervisor tell each other, without connections except one to a fake tor.
+#![cfg(feature = "testkit")]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Shared, stopped};
+use crate::error::{Disconnect, Error, SupervisorError, SupervisorProblem};
+use crate::link::deadline_after;
+use crate::supervisor::{SupervisorOptions, SupervisorStatus};
+use crate::sync::channel::unbounded;
+use crate::testkit::FakeTor;
+use crate::tor::Tor;
+
+/// A limit that is never reached in a successful run.
+const LIMIT: Duration = Duration::from_secs(60);
+const NONE: Duration = Duration::ZERO;
+
+fn shared() -> Arc<Shared> {
+    Arc::new(Shared::new(SupervisorOptions::new(), 1 << 20))
+}
+
+fn up(generation: u64) -> SupervisorStatus {
+    SupervisorStatus::Up { since: Instant::now(), generation, unrestored: [].into() }
+}
+
+fn connecting(last_error: Option<Error>) -> SupervisorStatus {
+    SupervisorStatus::Connecting { attempt: 2, next: Instant::now(), last_error }
+}
+
+/// Returns the problem, and the last error of a supervisor that is not connected.
+fn problem<T>(result: Result<T, Error>) -> String {
+    let Err(Error::Supervisor(error)) = result else { panic!("no error of the supervisor") };
+    match error.problem() {
+        SupervisorProblem::NotConnected { last_error: None } => "not connected".to_owned(),
+        SupervisorProblem::NotConnected { last_error: Some(error) } => error.to_string(),
+        SupervisorProblem::Timeout { limit, last_error } => {
+            format!("{limit:?}, {}", last_error.is_some())
+        }
+        problem => problem.to_string(),
+    }
+}
+
+/// Runs a test with a tor.
+fn with_tor(test: impl FnOnce(&Arc<Tor>)) {
+    let tor = FakeTor::script(|script| {
+        script.greet().expect_end();
+    });
+    test(&Arc::new(Tor::from(tor.controller())));
+    tor.finish();
+}
+
+#[test]
+fn tasks_are_taken_once_and_the_end_of_the_connection_stays() {
+    let shared = shared();
+    let take = || {
+        shared
+            .wait_tasks(NONE)
+            .map(|tasks| (tasks.ended.is_some(), tasks.conf_changed, tasks.services))
+    };
+    assert_eq!(take(), Some((false, false, false)));
+    shared.add_task(|_, tasks| tasks.conf_changed = true);
+    assert_eq!(take(), Some((false, true, false)));
+    shared.add_task(|_, tasks| tasks.services = true);
+    assert_eq!(take(), Some((false, false, true)));
+    assert_eq!(take(), Some((false, false, false)));
+    shared.set_ended(1, &Disconnect::EndOfStream);
+    assert_eq!(take(), Some((false, false, false)), "no connection has this number");
+    shared.set_ended(0, &Disconnect::EndOfStream);
+    assert_eq!(take(), Some((true, false, false)));
+    assert_eq!(take(), Some((true, false, false)));
+    shared.stop();
+    assert_eq!(take(), None);
+}
+
+#[test]
+fn each_task_ends_the_wait_for_tasks() {
+    let add: [fn(&Shared); 3] = [
+        |shared| shared.add_task(|_, tasks| tasks.conf_changed = true),
+        |shared| shared.add_task(|_, tasks| tasks.services = true),
+        |shared| shared.set_ended(0, &Disconnect::EndOfStream),
+    ];
+    for add in add {
+        let shared = shared();
+        let waiting = Arc::clone(&shared);
+        let waiter = thread::spawn(move || {
+            let begin = Instant::now();
+            waiting.wait_tasks(LIMIT);
+            begin.elapsed() < LIMIT
+        });
+        add(&shared);
+        assert!(waiter.join().unwrap());
+    }
+}
+
+#[test]
+fn the_waits_of_the_thread_end_at_their_delay_at_the_end_of_the_connection_or_at_a_stop() {
+    let shared = shared();
+    assert!(shared.wait_ended(NONE) && shared.sleep(NONE) && !shared.is_stopping());
+    shared.set_ended(0, &Disconnect::EndOfStream);
+    assert!(!shared.wait_ended(LIMIT));
+    assert!(shared.sleep(NONE), "a supervisor that connects again sleeps");
+    shared.stop();
+    assert!(!shared.wait_ended(LIMIT) && !shared.sleep(LIMIT) && shared.is_stopping());
+    let other = self::shared();
+    other.stop();
+    assert!(!other.wait_ended(LIMIT) && !other.sleep(LIMIT));
+    assert!(!other.wait_done(NONE));
+    other.set_done();
+    assert!(other.wait_done(LIMIT));
+}
+
+#[test]
+fn a_thread_that_waits_for_the_end_of_the_work_is_woken() {
+    let shared = shared();
+    let waiting = Arc::clone(&shared);
+    let waiter = thread::spawn(move || {
+        let begin = Instant::now();
+        waiting.wait_done(LIMIT) && begin.elapsed() < LIMIT
+    });
+    shared.set_done();
+    assert!(waiter.join().unwrap());
+}
+
+#[test]
+fn a_final_status_stays() {
+    let shared = shared();
+    assert!(shared.ending().is_none());
+    let error = Error::from(SupervisorError::new(SupervisorProblem::Changed));
+    shared.set_status(SupervisorStatus::GivenUp(error.clone()));
+    shared.set_status(connecting(None));
+    assert_eq!(shared.status().to_string(), error.to_string());
+    assert_eq!(shared.ending().unwrap().to_string(), error.to_string());
+    assert_eq!(problem(shared.tor()), error.to_string());
+    assert_eq!(problem(shared.wait_tor(deadline_after(LIMIT), LIMIT)), error.to_string());
+    let wait = shared.wait_status(deadline_after(LIMIT), LIMIT, SupervisorStatus::is_up);
+    assert_eq!(problem(wait), error.to_string());
+    // The final status itself can be waited for.
+    shared.wait_status(deadline_after(NONE), NONE, SupervisorStatus::is_final).unwrap();
+}
+
+#[test]
+fn a_supervisor_that_is_stopping_has_ended_for_its_callers() {
+    let shared = shared();
+    shared.stop();
+    assert_eq!(shared.ending().unwrap().to_string(), stopped().to_string());
+    shared.set_status(SupervisorStatus::Stopped);
+    assert_eq!(problem(shared.tor()), stopped().to_string());
+}
+
+#[test]
+fn a_wait_for_a_status_ends_when_it_is_set_and_at_its_limit() {
+    let shared = shared();
+    let wait = shared.wait_status(deadline_after(NONE), NONE, SupervisorStatus::is_up);
+    assert!(matches!(wait, Err(Error::Timeout(_))), "{wait:?}");
+    let waiting = Arc::clone(&shared);
+    let (asked, is_asked) = unbounded();
+    let waiter = thread::spawn(move || {
+        waiting.wait_status(deadline_after(LIMIT), LIMIT, |status| {
+            asked.send(()).unwrap();
+            status.is_up()
+        })
+    });
+    is_asked.recv_timeout(LIMIT).unwrap();
+    shared.set_status(SupervisorStatus::Restoring);
+    is_asked.recv_timeout(LIMIT).unwrap();
+    shared.set_status(up(1));
+    assert!(waiter.join().unwrap().unwrap().is_up());
+}
+
+#[test]
+fn the_error_without_a_connection_has_the_latest_reason() {
+    let shared = shared();
+    let [tried, lost] = [Disconnect::Closed, Disconnect::Quit].map(Error::Closed);
+    assert_eq!(problem(shared.tor()), "not connected");
+    assert_eq!(problem(shared.wait_tor(deadline_after(NONE), NONE)), "0ns, false");
+    assert!(shared.take_tor(Some(lost.clone())).is_none());
+    assert_eq!(problem(shared.tor()), lost.to_string());
+    assert_eq!(shared.last_error().unwrap().to_string(), lost.to_string());
+    shared.set_status(connecting(Some(tried.clone())));
+    assert_eq!(problem(shared.tor()), tried.to_string());
+    assert_eq!(problem(shared.wait_tor(deadline_after(NONE), NONE)), "0ns, true");
+    shared.set_ended(0, &Disconnect::EndOfStream);
+    assert_eq!(problem(shared.tor()), Error::Closed(Disconnect::EndOfStream).to_string());
+    // A connection that is restored needs no reason.
+    shared.set_status(SupervisorStatus::Restoring);
+    assert!(shared.last_error().is_some());
+    shared.set_status(up(1));
+    assert!(shared.last_error().is_none());
+}
+
+#[test]
+fn a_canceled_wait_for_a_tor_ends() {
+    let shared = shared();
+    let is_canceled = Arc::new(AtomicBool::new(false));
+    let (waiting, flag) = (Arc::clone(&shared), Arc::clone(&is_canceled));
+    let waiter =
+        thread::spawn(move || waiting.wait_tor_unless(&flag, deadline_after(LIMIT), LIMIT).is_ok());
+    shared.cancel_wait(&is_canceled);
+    assert!(!waiter.join().unwrap());
+    let outcome = shared.wait_tor_unless(&is_canceled, deadline_after(LIMIT), LIMIT);
+    assert!(matches!(outcome, Err(Error::Canceled(_))));
+}
+
+#[test]
+fn a_tor_is_there_while_it_is_up_and_its_connection_also_before() {
+    with_tor(|tor| {
+        let shared = shared();
+        assert!(shared.connected().is_none());
+        assert_eq!(shared.set_connected(tor), 1);
+        assert_eq!(shared.connected().unwrap().1, 1);
+        shared.set_status(SupervisorStatus::Restoring);
+        assert_eq!(problem(shared.tor()), "not connected");
+        let waiting = Arc::clone(&shared);
+        let waiter = thread::spawn(move || {
+            waiting.wait_tor(deadline_after(LIMIT), LIMIT).map(|(_, number)| number)
+        });
+        shared.set_status(up(1));
+        assert_eq!(waiter.join().unwrap().unwrap(), 1);
+        assert!(Arc::ptr_eq(&shared.tor().unwrap(), tor));
+        shared.set_ended(1, &Disconnect::EndOfStream);
+        assert!(shared.connected().is_none() && shared.tor().is_err());
+        assert!(shared.wait_tor(deadline_after(NONE), NONE).is_err());
+        // The next connection.
+        assert_eq!(shared.set_connected(tor), 2);
+        assert_eq!(shared.connected().unwrap().1, 2);
+        shared.set_ended(1, &Disconnect::EndOfStream);
+        assert!(shared.tor().is_ok(), "the former connection has ended before");
+        assert!(Arc::ptr_eq(&shared.take_tor(None).unwrap(), tor));
+        assert!(shared.connected().is_none() && shared.tor().is_err());
+    });
+}
