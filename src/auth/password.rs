@@ -172,9 +172,23 @@ impl fmt::Debug for PasswordSource {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::{Password, PasswordSource};
+
+    #[test]
+    fn a_source_says_whether_it_has_a_password_and_never_shows_it() {
+        let known = PasswordSource::Known(Arc::new(Password::from("secret")));
+        for (source, is_some, text) in [
+            (PasswordSource::None, false, "no password"),
+            (known, true, "a password"),
+            (PasswordSource::closure(|| None), true, "a password closure"),
+        ] {
+            assert_eq!(source.is_some(), is_some);
+            assert_eq!(format!("{source:?}"), text);
+        }
+    }
     use crate::sync::channel::bounded;
 
     #[test]

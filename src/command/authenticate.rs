@@ -293,10 +293,22 @@ impl fmt::Debug for Authenticate {
 mod tests {
     use std::os::unix::ffi::OsStrExt;
 
-    use super::{AuthChallenge, Authenticate, GetProtocolInfo, ProtocolInfo};
+    use super::{AuthChallenge, Authenticate, COMMAND_LIMIT, GetProtocolInfo, ProtocolInfo};
     use crate::command::Command;
     use crate::command::dialogue::{answered, error, misrouted, sent};
     use crate::names::AuthMethod;
+
+    #[test]
+    fn the_longest_password_makes_the_longest_command() {
+        let sent = |length: usize| {
+            let request = Authenticate::new(&vec![b'x'; length]).request();
+            request.and_then(|request| request.encode()).map(|bytes| bytes.len())
+        };
+        let limit = (COMMAND_LIMIT - "AUTHENTICATE \r\n".len()) / 2;
+        assert_eq!(sent(limit).unwrap(), 2 * limit + "AUTHENTICATE \r\n".len());
+        let refused = sent(limit + 1).unwrap_err().to_string();
+        assert!(refused.starts_with("invalid argument \"password\""), "{refused}");
+    }
 
     fn protocol_info(lines: &[u8]) -> ProtocolInfo {
         let reply = [b"250-PROTOCOLINFO 1\r\n", lines, b"250 OK\r\n"].concat();

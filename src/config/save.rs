@@ -239,6 +239,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_value_clears_the_option() {
+        for values in [&[""][..], &[]] {
+            let sent =
+                settings(&states(&[("LongLivedPorts", lines("LongLivedPorts", values))]), None);
+            assert_eq!(format!("{sent:?}"), r#"[("LongLivedPorts", ConfSetting(clear))]"#);
+        }
+    }
+
+    #[test]
     fn the_option_of_a_refusal_is_found() {
         let list = [
             ("ContactInfo", lines("ContactInfo", &["x"])),

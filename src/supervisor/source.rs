@@ -129,3 +129,93 @@ fn prospect_of_auth(error: &AuthError) -> Prospect {
         _ => Prospect::Open,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use nix::errno::Errno;
+
+    use super::{Prospect, prospect};
+    use crate::error::{
+        AuthError, AuthProblem, ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error,
+        InvalidInput, LaunchError, LaunchProblem, Rejection, RejectionLine, Timeout, Wait,
+    };
+    use crate::names::AuthMethod;
+
+    fn auth(tried: AuthMethod, problem: AuthProblem) -> AuthError {
+        AuthError::new(&[AuthMethod::SafeCookie, AuthMethod::HashedPassword], Some(tried), problem)
+    }
+
+    fn wrong_proof() -> AuthError {
+        auth(AuthMethod::SafeCookie, AuthProblem::WrongServerProof { path: "/c".into() })
+    }
+
+    fn wrong_password() -> AuthError {
+        auth(AuthMethod::HashedPassword, refused())
+    }
+
+    fn refused() -> AuthProblem {
+        AuthProblem::Refused(Rejection::new("AUTHENTICATE", vec![RejectionLine::new(515, b"no")]))
+    }
+
+    fn no_answer() -> ConnectProblem {
+        ConnectProblem::Timeout(Timeout::new(Wait::Connect, Duration::ZERO))
+    }
+
+    fn connect(problems: Vec<ConnectProblem>) -> Prospect {
+        let attempt = |problem| ConnectAttempt::new("127.0.0.1:9051", problem);
+        prospect(&ConnectError::new(problems.into_iter().map(attempt).collect()).into())
+    }
+
+    fn spawn(errno: Errno) -> Prospect {
+        let source = Arc::new(io::Error::from(errno));
+        prospect(&LaunchError::new(LaunchProblem::Spawn { program: "tor".into(), source }).into())
+    }
+
+    #[test]
+    fn an_error_that_would_be_the_same_ends_the_attempts() {
+        let of = |error: AuthError| prospect(&error.into());
+        assert_eq!(prospect(&InvalidInput::new("host", "is empty").into()), Prospect::None);
+        assert_eq!(prospect(&Error::Closed(Disconnect::EndOfStream)), Prospect::Open);
+        assert_eq!(of(wrong_password()), Prospect::None);
+        assert_eq!(of(auth(AuthMethod::SafeCookie, refused())), Prospect::Open, "of a former tor");
+        assert_eq!(of(wrong_proof()), Prospect::WrongProof);
+        for problem in [
+            AuthProblem::PasswordMissing,
+            AuthProblem::CookieElsewhere { path: "/c".into() },
+            AuthProblem::PlainCookieOnly,
+            AuthProblem::CookieLeftOut,
+            AuthProblem::NoKnownMethod,
+        ] {
+            assert_eq!(of(auth(AuthMethod::SafeCookie, problem)), Prospect::None);
+        }
+        // tor has not written its cookie yet.
+        let size = AuthProblem::CookieSize { path: "/c".into(), size: 0 };
+        assert_eq!(of(auth(AuthMethod::SafeCookie, size)), Prospect::Open);
+    }
+
+    #[test]
+    fn one_endpoint_that_may_answer_is_enough() {
+        let [no, proof] = [wrong_password(), wrong_proof()].map(ConnectProblem::Auth);
+        let invalid = ConnectProblem::InvalidInput(InvalidInput::new("host", "is empty"));
+        assert_eq!(connect(vec![no_answer()]), Prospect::Open);
+        assert_eq!(connect(vec![no.clone()]), Prospect::None);
+        assert_eq!(connect(vec![proof.clone()]), Prospect::WrongProof);
+        assert_eq!(connect(vec![no.clone(), invalid.clone()]), Prospect::None);
+        assert_eq!(connect(vec![invalid, no_answer()]), Prospect::Open);
+        assert_eq!(connect(vec![no, proof]), Prospect::Open);
+    }
+
+    #[test]
+    fn a_launch_is_repeated_if_the_system_may_allow_it_later() {
+        for errno in [Errno::EAGAIN, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE] {
+            assert_eq!(spawn(errno), Prospect::Open, "{errno}");
+        }
+        assert_eq!(spawn(Errno::EACCES), Prospect::None);
+        let panicked = LaunchError::new(LaunchProblem::ConnectorPanicked);
+        assert_eq!(prospect(&panicked.into()), Prospect::None);
+    }
+}

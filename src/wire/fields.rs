@@ -264,6 +264,17 @@ mod tests {
 
     use super::{Fields, read_number, split_list};
 
+    #[test]
+    fn a_number_has_digits_alone() {
+        for (text, number) in [("0", Some(0)), ("09", Some(9)), ("+1", Some(1)), ("300", None)] {
+            assert_eq!(read_number::<u8>(text.as_bytes()), number, "{text}");
+        }
+        // The neighbors of the digits.
+        for text in ["", "1:", "1/", ":", "-1", "1 "] {
+            assert_eq!(read_number::<u64>(text.as_bytes()), None, "{text}");
+        }
+    }
+
     /// Returns the decoded fields as `key=value` or `=value`.
     fn fields(line: &str) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,6 +1,8 @@
 use super::{ConfMap, ConfSetting, ConfValue, GetConf, LoadConf, ResetConf, SaveConf, SetConf};
 use crate::command::Command;
 use crate::command::dialogue::{answered, error, misrouted, refusal, sent};
+use crate::error::Error;
+use crate::wire::Reply;
 use crate::wire::quoted::{needs_quotes, read_cstring, write_cstring};
 
 fn conf<const N: usize>(options: [&str; N], reply: &[u8]) -> ConfMap {
@@ -329,4 +331,51 @@ fn values_do_not_show_in_debug() {
     assert!(!format!("{set:?} {:?}", set.request().unwrap()).contains("ABCDEF"));
     let load = LoadConf::new("HashedControlPassword 16:ABCDEF");
     assert!(!format!("{load:?} {:?}", load.request().unwrap()).contains("ABCDEF"));
+}
+
+#[test]
+fn a_refusal_of_another_option_is_out_of_step() {
+    let command = GetConf::new(["Nope", "Nada"]);
+    let refused = |names: &[&str]| {
+        let (last, first) = names.split_last().unwrap();
+        let mut reply = String::new();
+        for name in first {
+            reply += &format!("552-Unrecognized configuration key \"{name}\"\r\n");
+        }
+        reply += &format!("552 Unrecognized configuration key \"{last}\"\r\n");
+        match command.check(Reply::parse(reply.into_bytes()).unwrap()) {
+            Err(Error::Rejected(_)) => true,
+            Err(Error::Protocol(error)) if error.is_out_of_step() => false,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(refused(&["Nope"]) && refused(&["nada"]) && refused(&["Nope", "Nada"]));
+    assert!(!refused(&["ContactInfo"]) && !refused(&["Nope", "ContactInfo"]));
+    let accepted = |reply: &str| {
+        let command = GetConf::new(["SocksPort", "hiddenserviceoptions"]);
+        command.check(Reply::parse(reply.replace('\n', "\r\n").into_bytes()).unwrap()).is_ok()
+    };
+    assert!(accepted("250-SocksPort=9050\n250-HiddenServiceDir=/x\n250 HiddenServicePort=80\n"));
+    assert!(!accepted("250-SocksPort=9050\n250 ControlPort=9051\n"));
+}
+
+#[test]
+fn a_value_that_is_not_set_is_the_default() {
+    assert!(ConfValue::Default.is_default());
+    assert!(!set([""]).is_default() && !set(["a"]).is_default());
+}
+
+#[test]
+fn debug_shows_what_is_set_but_no_value_that_can_be_secret() {
+    assert_eq!(format!("{:?}", ConfSetting::from("a")), "ConfSetting(..)");
+    assert_eq!(format!("{:?}", ConfSetting::clear()), "ConfSetting(clear)");
+    assert_eq!(format!("{:?} {:?}", ConfValue::Default, set(["a", "b"])), "Default Set(2 values)");
+    let conf = conf(
+        ["NumCPUs", "HashedControlPassword"],
+        b"250-NumCPUs=4\r\n250 HashedControlPassword=16:AB\r\n",
+    );
+    let shown = format!("{conf:?}");
+    assert!(shown.contains(r#""NumCPUs": ["4"]"#), "{shown}");
+    assert!(shown.contains("HashedControlPassword") && !shown.contains("16:AB"), "{shown}");
+    assert!(format!("{:?}", LoadConf::new("NumCPUs 4")).starts_with("LoadConf"));
 }

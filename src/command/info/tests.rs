@@ -1,5 +1,7 @@
-use super::{GetInfo, InfoMap};
+use super::{AnswerCheck, GetInfo, InfoMap};
 use crate::command::dialogue::{answered, error, misrouted, refusal, sent};
+use crate::error::Error;
+use crate::wire::{PartLine, Reply, Request};
 
 fn info<const N: usize>(keys: [&str; N], reply: &[u8]) -> InfoMap {
     answered(&GetInfo::new(keys), reply).unwrap()
@@ -127,4 +129,61 @@ fn the_reply_to_another_query_is_out_of_step() {
             format!("cannot read the reply to GETINFO: expected {message}")
         );
     }
+}
+
+#[test]
+fn a_refusal_of_another_key_is_out_of_step() {
+    let command = GetInfo::new(["a", "b"]);
+    let check = |reply: &str| {
+        let reply = Reply::parse(reply.replace('\n', "\r\n").into_bytes()).unwrap();
+        match command.check(reply) {
+            Ok(_) => "accepted",
+            Err(Error::Rejected(_)) => "refused",
+            Err(Error::Protocol(error)) if error.is_out_of_step() => "out of step",
+            Err(error) => panic!("{error:?}"),
+        }
+    };
+    assert_eq!(check("250-a=1\n250-b=2\n250 OK\n"), "accepted");
+    assert_eq!(check("250+a=\n1\n.\n250-b=2\n250 OK\n"), "accepted");
+    assert_eq!(check("250+a=x\n1\n.\n250-b=2\n250 OK\n"), "out of step");
+    assert_eq!(check("552 Unrecognized key \"b\"\n"), "refused");
+    assert_eq!(check("551 Internal error\n"), "refused");
+    assert_eq!(check("552-Unrecognized key \"a\"\n552 Unrecognized key \"b\"\n"), "refused");
+    assert_eq!(check("552 Unrecognized key \"c\"\n"), "out of step");
+    assert_eq!(check("552-Unrecognized key \"a\"\n552 Unrecognized key \"c\"\n"), "out of step");
+    // The end of the answer is `OK`, and nothing else.
+    assert_eq!(check("250-a=1\n250-b=2\n250 closing connection\n"), "out of step");
+    assert_eq!(check("250-a=1\n250-b=2\n250-OK\n250 OK\n"), "out of step");
+}
+
+#[test]
+fn the_lines_of_an_answer_in_parts_are_checked_too() {
+    let command = GetInfo::new(["a", "b"]);
+    let status = |code, text, is_last| PartLine::Status { code, text, is_last };
+    let mut check = AnswerCheck::new(&command);
+    assert_eq!(check.line(status(250, b"a=1", false)).unwrap(), Some(&b"1"[..]));
+    assert_eq!(check.line(status(250, b"b=", false)).unwrap(), Some(&b""[..]));
+    assert_eq!(check.line(PartLine::Data(b"c=3")).unwrap(), None);
+    assert_eq!(check.line(status(250, b"OK", true)).unwrap(), None);
+    for (code, text, is_last) in [(250, &b"b=1"[..], false), (250, b"OK", true)] {
+        assert!(AnswerCheck::new(&command).line(status(code, text, is_last)).is_err());
+    }
+    let refused = |key: &[u8]| {
+        let text = [b"Unrecognized key \"", key, b"\""].concat();
+        AnswerCheck::new(&command).line(status(552, &text, true)).map(|value| value.is_none())
+    };
+    assert!(refused(b"a").unwrap() && refused(b"b").unwrap());
+    assert!(refused(b"c").is_err());
+}
+
+#[test]
+fn the_keys_of_a_raw_line_are_those_between_blanks() {
+    let keys = |line: &str| {
+        GetInfo::of_request(&Request::from_line(line).unwrap()).map(|command| sent(&command))
+    };
+    assert_eq!(keys("GETINFO a  b ").as_deref(), Some("GETINFO a b\r\n"));
+    assert_eq!(keys("getinfo \ta b").as_deref(), Some("GETINFO a b\r\n"));
+    assert_eq!(keys("GETINFO a\tb"), None, "tor's reading of this tab is not documented");
+    assert_eq!(keys("GETCONF a"), None);
+    assert_eq!(keys("GETCONF a\tb"), None);
 }

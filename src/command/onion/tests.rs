@@ -239,3 +239,50 @@ fn the_keys_that_tor_has_are_listed() {
     );
     assert!(misrouted(&view, b"250 OK\r\n").contains("its own keyword"));
 }
+
+#[test]
+fn what_a_caller_set_is_known() {
+    let plain = || AddOnion::new(ports());
+    assert!(!plain().has_key() && plain().key(key()).has_key());
+    assert!(plain().own_address().is_none());
+    assert_eq!(plain().key(key()).own_address(), Some(key().address()));
+    assert!(!plain().discards_key() && plain().discard_key().discards_key());
+    assert_eq!(plain().pow_argument(), None);
+    assert_eq!(plain().pow_defenses(true).pow_argument(), Some("pow_defenses"));
+    assert_eq!(plain().pow_queue_rate(1).pow_argument(), Some("pow_queue_rate"));
+    assert_eq!(plain().pow_queue_burst(1).pow_argument(), Some("pow_queue_burst"));
+    let mut service = plain().client(client()).client(client());
+    service.set_clients([client()]);
+    assert!(sent(&service).ends_with(&format!("ClientAuthV3={CLIENT}\r\n")));
+}
+
+#[test]
+fn a_reply_begins_with_the_address_and_has_no_data() {
+    let add = AddOnion::new(ports());
+    let data = format!("250+ServiceID={ID}\r\nx\r\n.\r\n250 OK\r\n");
+    let message = "cannot read the reply to ADD_ONION: expected single lines, got \"\"";
+    assert_eq!(error(&add, data.as_bytes()).to_string(), message);
+    let later = format!("250-Novelty=1\r\n250-ServiceID={ID}\r\n250 OK\r\n");
+    assert!(misrouted(&add, later.as_bytes()).contains("the address of a service"));
+}
+
+#[test]
+fn a_key_is_that_of_its_service_and_its_secret() {
+    let listed = |id: &str| {
+        let reply = format!("250-ONION_CLIENT_AUTH_VIEW\r\n250-CLIENT {id} {SECRET}\r\n250 OK\r\n");
+        answered(&OnionClientAuthView::new(), reply.as_bytes()).unwrap().remove(0)
+    };
+    let add = OnionClientAuthAdd::new(service(), secret());
+    assert!(add.is(&listed(SERVICE)));
+    assert!(!add.is(&listed(ID)), "of another service");
+    let other = ClientAuthKey::from_bytes([9; 32]).unwrap();
+    assert!(!OnionClientAuthAdd::new(service(), other).is(&listed(SERVICE)), "another key");
+}
+
+#[test]
+fn the_reply_to_a_key_is_one_line_without_a_value() {
+    let add = OnionClientAuthAdd::new(service(), secret());
+    for reply in [&b"250-OK\r\n250 OK\r\n"[..], b"250 a=1\r\n", b"250+OK\r\nx\r\n.\r\n250 OK\r\n"] {
+        assert!(misrouted(&add, reply).contains("a single line"));
+    }
+}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Shared, stopped};
 use crate::error::{Disconnect, Error, SupervisorError, SupervisorProblem};
 use crate::link::deadline_after;
+use crate::supervisor::notify::{Callback, Listener};
 use crate::supervisor::{SupervisorOptions, SupervisorStatus};
 use crate::sync::channel::unbounded;
 use crate::testkit::FakeTor;
@@ -231,4 +232,18 @@ fn a_tor_is_there_while_it_is_up_and_its_connection_also_before() {
         assert!(Arc::ptr_eq(&shared.take_tor(None).unwrap(), tor));
         assert!(shared.connected().is_none() && shared.tor().is_err());
     });
+}
+
+#[test]
+fn a_listener_of_the_status_gets_the_present_one_and_is_taken_by_its_id() {
+    let shared = shared();
+    let listener = || Listener::new(Callback::Status(Box::new(|_| {})));
+    let [first, second] = [listener(), listener()];
+    shared.add_status_listener(Arc::clone(&first));
+    shared.add_status_listener(Arc::clone(&second));
+    assert_eq!(shared.take_status_listener(second.id()).unwrap().listener.id(), second.id());
+    assert!(shared.take_status_listener(second.id()).is_none());
+    let left = shared.take_status_listeners();
+    assert_eq!(left.iter().map(|left| left.listener.id()).collect::<Vec<_>>(), [first.id()]);
+    assert!(shared.take_status_listeners().is_empty());
 }

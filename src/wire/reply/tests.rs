@@ -99,3 +99,38 @@ fn a_program_cannot_make_a_reply_without_lines() {
     <Reply as HasNoDefault<_>>::check();
     assert!(Reply::parse(Vec::new()).is_err());
 }
+
+#[test]
+fn a_line_of_400_and_more_is_no_success() {
+    for (code, is_success) in [(250, true), (399, true), (400, false), (552, false)] {
+        let reply = reply(&format!("{code} x\n"));
+        assert_eq!(reply.lines().next().unwrap().is_success(), is_success, "{code}");
+    }
+}
+
+#[test]
+fn debug_shows_the_code_and_the_size_of_a_reply_and_the_text_of_a_line() {
+    let reply = reply("250-a=1\n250+b=\nabc\n.\n250 OK\n");
+    let wire = "250-a=1\r\n250+b=\r\n250 OK\r\n".len();
+    let expected = format!("Reply(250, 3 lines, {} bytes)", wire + "abc\n".len());
+    assert_eq!(format!("{reply:?}"), expected);
+    let lines: Vec<_> = reply.lines().map(|line| format!("{line:?}")).collect();
+    let [first, second, last] = &lines[..] else { panic!("{lines:?}") };
+    assert!(first.starts_with("250 ") && first.contains("a=1"), "{first}");
+    assert!(second.ends_with("and 4 bytes of data"), "{second}");
+    assert!(last.contains("OK") && !last.contains("data"), "{last}");
+}
+
+#[test]
+fn the_lines_know_their_number_from_both_ends() {
+    let reply = reply("250-a=1\n250-b=2\n250 OK\n");
+    let mut lines = reply.lines();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.next().unwrap().bytes(), b"a=1");
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines.next_back().unwrap().bytes(), b"OK");
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines.next().unwrap().bytes(), b"b=2");
+    assert_eq!(lines.len(), 0);
+    assert!(lines.next().is_none() && lines.next_back().is_none());
+}

@@ -138,3 +138,19 @@ fn debug_shows_the_arguments_of_listed_keywords() {
     let unknown = Request::from_line("NEWCOMMAND secret").unwrap();
     assert_eq!(format!("{unknown:?}"), "Request(NEWCOMMAND [redacted])");
 }
+
+#[test]
+fn a_request_of_one_line_has_a_keyword_and_arguments() {
+    for (line, keyword, arguments) in [
+        ("getinfo version", "GETINFO", " version"),
+        ("GETINFO\tversion  x", "GETINFO", "\tversion  x"),
+        ("quit", "QUIT", ""),
+        ("novelty a", "NOVELTY", " a"),
+    ] {
+        let request = Request::from_line(line).unwrap();
+        assert_eq!(request.keyword(), keyword);
+        assert_eq!(request.keyword_cow(), keyword);
+        assert_eq!(request.arguments(), arguments.as_bytes());
+        assert_eq!(request.ends_connection(), keyword == "QUIT");
+    }
+}
