@@ -131,7 +131,7 @@ fn an_answer_under_another_name_is_no_answer() {
             )
         );
         assert!(
-            matches!(&error, crate::error::Error::Protocol(error) if !error.is_out_of_step()),
+            matches!(&error, Error::Protocol(error) if !error.is_out_of_step()),
             "the connection is fine"
         );
     }

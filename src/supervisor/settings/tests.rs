@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::{IfChanged, Progress, RestoredOptions, Settings, WantedOption};
+use crate::clock::deadline_after;
 use crate::command::{ConfSetting, ConfValue, OnionClientAuthAdd};
 use crate::controller::Controller;
 use crate::error::Error;
-use crate::link::deadline_after;
 use crate::names::{ClientAuthKey, OnionAddress};
 use crate::testkit::{FakeTor, Script};
 

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Shared, stopped};
+use crate::clock::deadline_after;
 use crate::error::{Disconnect, Error, SupervisorError, SupervisorProblem};
-use crate::link::deadline_after;
 use crate::supervisor::notify::{Callback, Listener};
 use crate::supervisor::{SupervisorOptions, SupervisorStatus};
 use crate::sync::channel::unbounded;
