@@ -156,10 +156,13 @@ fn a_refusal_of_another_key_is_out_of_step() {
     assert_eq!(check("250-a=1\n250-b=2\n250-OK\n250 OK\n"), "out of step");
 }
 
+fn status(code: u16, text: &[u8], is_last: bool) -> PartLine<'_> {
+    PartLine::Status { code, text, is_last }
+}
+
 #[test]
 fn the_lines_of_an_answer_in_parts_are_checked_too() {
     let command = GetInfo::new(["a", "b"]);
-    let status = |code, text, is_last| PartLine::Status { code, text, is_last };
     let mut check = AnswerCheck::new(&command);
     assert_eq!(check.line(status(250, b"a=1", false)).unwrap(), Some(&b"1"[..]));
     assert_eq!(check.line(status(250, b"b=", false)).unwrap(), Some(&b""[..]));

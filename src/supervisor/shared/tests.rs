@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Shared, stopped};
@@ -53,6 +53,11 @@ fn with_tor(test: impl FnOnce(&Arc<Tor>)) {
     tor.finish();
 }
 
+/// Runs a call on a thread that has a name.
+fn spawn<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::Builder::new().name("caller".to_owned()).spawn(call).unwrap()
+}
+
 #[test]
 fn tasks_are_taken_once_and_the_end_of_the_connection_stays() {
     let shared = shared();
@@ -86,7 +91,7 @@ fn each_task_ends_the_wait_for_tasks() {
     for add in add {
         let shared = shared();
         let waiting = Arc::clone(&shared);
-        let waiter = thread::spawn(move || {
+        let waiter = spawn(move || {
             let begin = Instant::now();
             waiting.wait_tasks(LIMIT);
             begin.elapsed() < LIMIT
@@ -117,7 +122,7 @@ fn the_waits_of_the_thread_end_at_their_delay_at_the_end_of_the_connection_or_at
 fn a_thread_that_waits_for_the_end_of_the_work_is_woken() {
     let shared = shared();
     let waiting = Arc::clone(&shared);
-    let waiter = thread::spawn(move || {
+    let waiter = spawn(move || {
         let begin = Instant::now();
         waiting.wait_done(LIMIT) && begin.elapsed() < LIMIT
     });
@@ -158,7 +163,7 @@ fn a_wait_for_a_status_ends_when_it_is_set_and_at_its_limit() {
     assert!(matches!(wait, Err(Error::Timeout(_))), "{wait:?}");
     let waiting = Arc::clone(&shared);
     let (asked, is_asked) = unbounded();
-    let waiter = thread::spawn(move || {
+    let waiter = spawn(move || {
         waiting.wait_status(deadline_after(LIMIT), LIMIT, |status| {
             asked.send(()).unwrap();
             status.is_up()
@@ -198,7 +203,7 @@ fn a_canceled_wait_for_a_tor_ends() {
     let is_canceled = Arc::new(AtomicBool::new(false));
     let (waiting, flag) = (Arc::clone(&shared), Arc::clone(&is_canceled));
     let waiter =
-        thread::spawn(move || waiting.wait_tor_unless(&flag, deadline_after(LIMIT), LIMIT).is_ok());
+        spawn(move || waiting.wait_tor_unless(&flag, deadline_after(LIMIT), LIMIT).is_ok());
     shared.cancel_wait(&is_canceled);
     assert!(!waiter.join().unwrap());
     let outcome = shared.wait_tor_unless(&is_canceled, deadline_after(LIMIT), LIMIT);
@@ -215,9 +220,8 @@ fn a_tor_is_there_while_it_is_up_and_its_connection_also_before() {
         shared.set_status(SupervisorStatus::Restoring);
         assert_eq!(problem(shared.tor()), "not connected");
         let waiting = Arc::clone(&shared);
-        let waiter = thread::spawn(move || {
-            waiting.wait_tor(deadline_after(LIMIT), LIMIT).map(|(_, number)| number)
-        });
+        let waiter =
+            spawn(move || waiting.wait_tor(deadline_after(LIMIT), LIMIT).map(|(_, number)| number));
         shared.set_status(up(1));
         assert_eq!(waiter.join().unwrap().unwrap(), 1);
         assert!(Arc::ptr_eq(&shared.tor().unwrap(), tor));

@@ -1,7 +1,8 @@
 //! The wait for the publication, without a tor.
 
+use std::slice::from_ref;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::LAST_UPLOADS;
@@ -89,6 +90,11 @@ fn is_not_published(result: &Result<()>) -> bool {
     matches!(result, Err(Error::Onion(error)) if matches!(error.problem(), OnionProblem::NotPublished { .. }))
 }
 
+/// Runs a call on a thread that has a name.
+fn spawn<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::Builder::new().name("caller".to_owned()).spawn(call).unwrap()
+}
+
 #[test]
 fn each_publication_is_reached_by_its_uploads() {
     let service = Service::patient(AtDisconnection::End);
@@ -111,7 +117,7 @@ fn a_wait_ends_when_the_last_upload_succeeds() {
     let service = Service::patient(AtDisconnection::End);
     service.upload(0);
     let status = Arc::clone(&service.status);
-    let waiter = thread::spawn(move || status.wait(All, LONG, None, None));
+    let waiter = spawn(move || status.wait(All, LONG, None, None));
     service.uploaded(0);
     waiter.join().unwrap().unwrap();
 }
@@ -147,18 +153,18 @@ fn each_change_of_an_upload_is_reported_once_and_only_to_a_wait_that_reports() {
     let service = Service::patient(AtDisconnection::End);
     service.upload(0);
     let state = || service.status.state.lock();
-    assert!(state().unreported.is_empty(), "nobody reports");
+    assert!(state().unreported.is_empty(), "no wait reports");
     let [pending, uploaded] = ["pending", "uploaded"].map(|end| format!("{}: {end}", name(0)));
-    assert_eq!(service.report(), [pending.clone()], "the upload that began before the wait");
+    assert_eq!(service.report(), from_ref(&pending), "the upload that began before the wait");
     assert_eq!(state().reporters, 0);
     service.uploaded(0);
     assert!(state().unreported.is_empty());
-    assert_eq!(service.report(), [uploaded.clone()]);
+    assert_eq!(service.report(), from_ref(&uploaded));
 
     let (began, begins) = unbounded();
     let status = Arc::clone(&service.status);
     service.upload(0);
-    let waiter = thread::spawn(move || {
+    let waiter = spawn(move || {
         let mut reported = Vec::new();
         let mut report = |upload: HsDirUpload| {
             reported.push(upload.to_string());
