@@ -20,7 +20,7 @@ const HURRIED_MICROS: usize = 3000;
 /// The options that the callers of one connection set. Those of each connection of a round differ.
 const SETTABLE: [&str; 3] = ["SocksTimeout", "NewCircuitPeriod", "KeepalivePeriod"];
 
-/// What the callers of a connection have in common.
+/// The part that all callers of a connection share.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) is_over: AtomicBool,
@@ -52,7 +52,7 @@ impl Shared {
     }
 }
 
-/// What a caller does again and again.
+/// The step that a caller repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Queries unknown keys, each of which occurs once. Patient.

@@ -1,6 +1,6 @@
 //! Storms: tors and connections that end in every way, while many threads use them.
 //!
-//! Each storm runs in a process of its own until its time is over, and then prints its figures. The
+//! Each storm runs in its own process until its time is over, and then prints its figures. The
 //! first property that does not hold ends the program with a report. The replies that the callers ask
 //! for repeat what was asked, and events have numbers, so that one that reaches a wrong caller, or
 //! is lost, is seen.
@@ -24,7 +24,7 @@
     reason = "a test that panics has done its work"
 )]
 
-/// What the command line says.
+/// The arguments of the command line.
 mod arguments;
 /// Threads that send commands of every kind on one connection.
 mod callers;
@@ -32,7 +32,7 @@ mod callers;
 mod ends;
 /// Storm: floods of events, each of which is received or counted as lost.
 mod events;
-/// What a storm did.
+/// The outcome of a storm.
 mod figures;
 /// Storm: tors that are launched and ended at any moment.
 mod launches;
@@ -119,7 +119,7 @@ fn play(name: &'static str, storm: Storm, arguments: &Arguments) {
     run.finish();
 }
 
-/// Runs a storm in a process of its own, with an empty temporary directory. Returns whether it
+/// Runs a storm in its own process, with an empty temporary directory. Returns whether it
 /// passed.
 fn play_alone(name: &str, time: Duration, seed: u64) -> bool {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");

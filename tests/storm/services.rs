@@ -18,7 +18,7 @@ use crate::support::random::Random;
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::eventually;
 
-/// What happens to tor while services are added and closed.
+/// The ends of tor and its reloads while services are added and closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     None,

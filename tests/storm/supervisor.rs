@@ -33,7 +33,7 @@ const VALUE: &str = "1234";
 /// The most ends of one supervisor.
 const ENDS: usize = 40;
 
-/// What ends, or disturbs, the tor or the connection of a supervisor.
+/// An end or a disturbance of the tor or the connection of a supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Kill,

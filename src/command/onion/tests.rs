@@ -241,7 +241,7 @@ fn the_keys_that_tor_has_are_listed() {
 }
 
 #[test]
-fn what_a_caller_set_is_known() {
+fn the_settings_of_a_caller_are_known() {
     let plain = || AddOnion::new(ports());
     assert!(!plain().has_key() && plain().key(key()).has_key());
     assert!(plain().own_address().is_none());

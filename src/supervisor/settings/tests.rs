@@ -1,4 +1,4 @@
-//! What a supervisor records of options and keys, and the commands by which it restores them.
+//! The options and keys that a supervisor records, and the commands by which it restores them.
 #![cfg(feature = "testkit")]
 
 use std::time::Duration;
@@ -219,7 +219,7 @@ fn behind_a_filter_that_refuses_queries_a_new_tor_gets_what_was_set() {
                 let set =
                     if is_new { "SETCONF NumCPUs=1 Nickname=x" } else { "SETCONF Nickname=x" };
                 tor.answer(set, &["250 OK"]);
-                // What was set is queried and set once more, since nothing is known of it.
+                // An option that was set is queried and set once more, since nothing is known of it.
                 tor.answer("GETCONF NumCPUs Nickname", &[FILTERED]);
                 tor.answer("SETCONF NumCPUs=1 Nickname=x", &["250 OK"]);
                 tor.answer("GETCONF NumCPUs Nickname", &[FILTERED]);

@@ -1,4 +1,4 @@
-//! What the threads of a supervisor tell each other, without connections except one to a fake tor.
+//! The messages between the threads of a supervisor, without connections except one to a fake tor.
 #![cfg(feature = "testkit")]
 
 use std::sync::Arc;
@@ -211,7 +211,7 @@ fn a_canceled_wait_for_a_tor_ends() {
 }
 
 #[test]
-fn a_tor_is_there_while_it_is_up_and_its_connection_also_before() {
+fn a_tor_can_be_had_while_it_is_up_and_its_connection_also_before() {
     with_tor(|tor| {
         let shared = shared();
         assert!(shared.connected().is_none());

@@ -112,12 +112,12 @@ fn a_line_of_400_and_more_is_no_success() {
 fn debug_shows_the_code_and_the_size_of_a_reply_and_the_text_of_a_line() {
     let reply = reply("250-a=1\n250+b=\nabc\n.\n250 OK\n");
     let wire = "250-a=1\r\n250+b=\r\n250 OK\r\n".len();
-    let expected = format!("Reply(250, 3 lines, {} bytes)", wire + "abc\n".len());
+    let expected = format!("Reply(250, 3 lines, {} bytes)", wire + "abc".len());
     assert_eq!(format!("{reply:?}"), expected);
     let lines: Vec<_> = reply.lines().map(|line| format!("{line:?}")).collect();
     let [first, second, last] = &lines[..] else { panic!("{lines:?}") };
     assert!(first.starts_with("250 ") && first.contains("a=1"), "{first}");
-    assert!(second.ends_with("and 4 bytes of data"), "{second}");
+    assert!(second.ends_with("and 3 bytes of data"), "{second}");
     assert!(last.contains("OK") && !last.contains("data"), "{last}");
 }
 

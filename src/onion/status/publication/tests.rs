@@ -222,7 +222,7 @@ fn the_end_of_the_connection_ends_the_wait() {
         let result = service.status.wait(First, LONG, None, None);
         assert!(matches!(result, Err(Error::Closed(_))), "{result:?}");
     }
-    // What was uploaded is published, also if the connection has ended since.
+    // An uploaded descriptor is published, also if the connection has ended since.
     let service = Service::patient(AtDisconnection::Outlive);
     service.upload(0);
     service.uploaded(0);
