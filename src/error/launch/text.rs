@@ -10,10 +10,13 @@ use crate::names::{printable, quoted, quoted_path};
 /// The maximum number of warnings in the text.
 const MAX_COMPLAINTS: usize = 5;
 
-/// The beginnings of warnings that do not give the reason of an exit. tor has no name for the
-/// program of a transport that it has ended itself.
+/// The beginning of the warnings about the program of a transport that tor has ended itself: it has
+/// no name any more.
+const ENDED_BY_TOR: &str = "Managed proxy \"N/A\"";
+
+/// The beginnings of warnings that do not give the reason of an exit.
 const NOT_REASONS: [&str; 7] = [
-    "Managed proxy \"N/A\"",
+    ENDED_BY_TOR,
     "Reading config failed",
     "set_options(): Bug: Acting on config options left us in a broken state.",
     "options_act(): Bug: ",
@@ -110,13 +113,10 @@ pub(super) fn invalid_option(option: Option<&str>) -> String {
     }
 }
 
-fn is_reason(warning: &&String) -> bool {
-    !NOT_REASONS.iter().any(|other| warning.starts_with(other))
-}
-
 /// Returns the last five warnings that give a reason. If none does and tor `exited`, returns the
 /// last five of all.
 fn reasons(warnings: &[String], exited: bool) -> Vec<&str> {
+    let is_reason = |text: &&String| !NOT_REASONS.iter().any(|other| text.starts_with(other));
     let mut reasons: Vec<_> = warnings.iter().filter(is_reason).collect();
     if reasons.is_empty() && exited {
         reasons = warnings.iter().collect();
@@ -149,8 +149,9 @@ pub(super) fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&
         }
         _ => return None,
     }
-    let says =
-        |text: &str| report.warnings.iter().filter(is_reason).any(|line| line.contains(text));
+    let warnings: Vec<_> =
+        report.warnings.iter().filter(|line| !line.starts_with(ENDED_BY_TOR)).collect();
+    let says = |text: &str| warnings.iter().any(|line| line.contains(text));
     if let Some((_, advice)) = ADVICE.iter().find(|(text, _)| says(text)) {
         return Some(advice);
     }
