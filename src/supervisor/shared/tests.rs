@@ -2,7 +2,6 @@
 #![cfg(feature = "testkit")]
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use crate::clock::deadline_after;
 use crate::error::{Disconnect, Error, SupervisorError, SupervisorProblem};
 use crate::supervisor::notify::{Callback, Listener};
 use crate::supervisor::{SupervisorOptions, SupervisorStatus};
+use crate::sync::atomic::AtomicBool;
 use crate::sync::channel::unbounded;
 use crate::testkit::FakeTor;
 use crate::tor::Tor;
