@@ -68,6 +68,8 @@ impl SupervisedService for Arc<ServiceInner> {
 impl ServiceInner {
     fn move_to(self: &Arc<Self>, controller: &Controller) -> Result<bool> {
         let limit = controller.timeout();
+        // Declared before the lock, so that the former connection is dropped after its release.
+        let _former;
         let mut parts = self.parts.lock_within(limit)?;
         let is_same = self.controller().is_same_connection(controller);
         let Some(present) = &mut *parts else { return Ok(false) };
@@ -91,7 +93,7 @@ impl ServiceInner {
         let is_over = || !self.status().is_current(generation);
         let outcome = present.restore(controller, is_over);
         if !outcome.as_ref().is_err_and(Error::is_closed) {
-            *self.controller.lock() = controller.clone();
+            _former = std::mem::replace(&mut *self.controller.lock(), controller.clone());
         }
         let is_lasting =
             |error: &Error| !is_passing(error) && !is_collision(error) || error.is_closed();
