@@ -149,9 +149,9 @@ pub(super) fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&
         }
         _ => return None,
     }
-    let warnings: Vec<_> =
-        report.warnings.iter().filter(|line| !line.starts_with(ENDED_BY_TOR)).collect();
-    let says = |text: &str| warnings.iter().any(|line| line.contains(text));
+    let says = |text: &str| {
+        report.warnings.iter().any(|line| line.contains(text) && !line.starts_with(ENDED_BY_TOR))
+    };
     if let Some((_, advice)) = ADVICE.iter().find(|(text, _)| says(text)) {
         return Some(advice);
     }
