@@ -53,29 +53,6 @@ impl Condvar {
         self.wait_limited(guard, limit_in(limit))
     }
 
-    pub fn wait_while_until<T: ?Sized>(
-        &self,
-        guard: &mut MutexGuard<'_, T>,
-        mut condition: impl FnMut(&mut T) -> bool,
-        deadline: Instant,
-    ) -> WaitTimeoutResult {
-        while condition(guard) {
-            if self.wait_until(guard, deadline).timed_out() {
-                return WaitTimeoutResult(condition(guard));
-            }
-        }
-        WaitTimeoutResult(false)
-    }
-
-    pub fn wait_while_for<T: ?Sized>(
-        &self,
-        guard: &mut MutexGuard<'_, T>,
-        condition: impl FnMut(&mut T) -> bool,
-        limit: Duration,
-    ) -> WaitTimeoutResult {
-        self.wait_while_until(guard, condition, crate::time::now() + limit)
-    }
-
     fn wait_limited<T: ?Sized>(
         &self,
         guard: &mut MutexGuard<'_, T>,
