@@ -115,9 +115,7 @@ fn launch(
     let mut authorities = Vec::new();
     let mut lines = Vec::new();
     for (name, directory, ports, keys) in started {
-        let identity = keys
-            .finish(stage)
-            .map_err(|(problem, printed)| stage.node_error(&name, problem, printed))?;
+        let identity = keys.finish(stage, plan.cancel.as_ref())?;
         lines.push(options::dir_authority(&name, ports.ports, identity));
         authorities.push((name, directory, ports));
     }

@@ -310,9 +310,9 @@ impl PrivateNetworkBuilder {
 
     /// Sets a token by which another thread cancels the launch. The default is none.
     ///
-    /// [`launch`](Self::launch) then fails with [`Error::Canceled`](crate::Error::Canceled) within two
-    /// seconds: every tor is killed, and the temporary directory is deleted. A network that is
-    /// launched already stays.
+    /// [`launch`](Self::launch) then fails with [`Error::Canceled`](crate::Error::Canceled), after every
+    /// tor has ended and the temporary directory is deleted. A tor has up to five seconds to end, and
+    /// is killed then. A network that is launched already stays.
     ///
     /// # Examples
     ///

@@ -8,16 +8,14 @@ use std::time::Duration;
 use super::directory::{create, directory_problem};
 use super::stage::Stage;
 use crate::clock;
-use crate::error::TestnetProblem;
+use crate::error::{Error, Result, TestnetProblem, Wait};
+use crate::link::CancelToken;
 use crate::names::Fingerprint;
 
 /// How often a running program is polled.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How many lines of a program that failed are kept.
 const LINES: usize = 100;
-
-/// A problem and the last lines of the program.
-pub(super) type KeysFailure = (TestnetProblem, Vec<String>);
 
 /// The identity keys of a directory authority.
 #[derive(Clone, Copy, Debug)]
@@ -84,19 +82,18 @@ impl Keys {
     }
 
     /// Waits for both programs and reads the fingerprints.
-    pub(super) fn finish(self, stage: Stage) -> Result<Identity, KeysFailure> {
-        let printed = self.list_fingerprint.finish(stage)?;
-        let fingerprint = fingerprint_line(&printed, &self.nickname).ok_or_else(|| {
-            let what = "the fingerprint printed by tor".into();
-            (TestnetProblem::Unreadable { what }, last_lines(&printed))
-        })?;
-        self.gencert.finish(stage)?;
+    pub(super) fn finish(self, stage: Stage, cancel: Option<&CancelToken>) -> Result<Identity> {
+        let failed = |problem, lines| stage.node_error(&self.nickname, problem, lines);
+        let unreadable =
+            |what: &str, lines| failed(TestnetProblem::Unreadable { what: what.into() }, lines);
+        let printed = self.list_fingerprint.finish(stage, cancel, failed)?;
+        let fingerprint = fingerprint_line(&printed, &self.nickname)
+            .ok_or_else(|| unreadable("the fingerprint printed by tor", last_lines(&printed)))?;
+        self.gencert.finish(stage, cancel, failed)?;
         let certificate = fs::read_to_string(&self.certificate)
-            .map_err(|error| (directory_problem(&self.certificate, error), Vec::new()))?;
-        let v3ident = certificate_fingerprint(&certificate).ok_or_else(|| {
-            let what = "the certificate of tor-gencert".into();
-            (TestnetProblem::Unreadable { what }, Vec::new())
-        })?;
+            .map_err(|error| failed(directory_problem(&self.certificate, error), Vec::new()))?;
+        let v3ident = certificate_fingerprint(&certificate)
+            .ok_or_else(|| unreadable("the certificate of tor-gencert", Vec::new()))?;
         Ok(Identity { v3ident, fingerprint })
     }
 }
@@ -145,19 +142,26 @@ impl Program {
         Ok(program)
     }
 
-    /// Waits for its end and returns its output, which must fit into a pipe.
-    fn finish(mut self, stage: Stage) -> Result<String, KeysFailure> {
+    /// Waits for its end and returns its output, which must fit into a pipe. `failed` makes an error
+    /// of a problem and the last lines of the program.
+    fn finish(
+        mut self,
+        stage: Stage,
+        cancel: Option<&CancelToken>,
+        failed: impl Fn(TestnetProblem, Vec<String>) -> Error,
+    ) -> Result<String> {
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break status,
-                Ok(None) if stage.is_over() => return Err((stage.timeout(), Vec::new())),
+                Ok(None) if stage.is_over() => return Err(failed(stage.timeout(), Vec::new())),
                 Ok(None) => clock::sleep(PAUSE),
                 Err(error) => {
                     let source = Arc::new(error);
                     let problem = TestnetProblem::Spawn { program: self.name.clone(), source };
-                    return Err((problem, Vec::new()));
+                    return Err(failed(problem, Vec::new()));
                 }
             }
+            cancel.map_or(Ok(()), |token| token.check(Wait::Network))?;
         };
         let mut printed = Vec::new();
         if let Some(mut stdout) = self.child.stdout.take() {
@@ -171,7 +175,7 @@ impl Program {
             return Ok(printed);
         }
         let problem = TestnetProblem::Failed { program: self.name.clone(), status };
-        Err((problem, last_lines(&printed)))
+        Err(failed(problem, last_lines(&printed)))
     }
 }
 
@@ -192,17 +196,21 @@ mod tests {
 
     use super::super::stage::Stage;
     use super::{Program, certificate_fingerprint, fingerprint_line};
-    use crate::error::TestnetStep;
+    use crate::error::{Error, TestnetStep};
+    use crate::link::CancelToken;
 
     const DIGITS: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
 
-    fn run(script: &str, limit: Duration) -> Result<String, String> {
+    fn run(script: &str, limit: Duration, cancel: &CancelToken) -> Result<String, String> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
         let program = Program::start(Path::new("/bin/sh"), command, b"passphrase\n").unwrap();
-        program
-            .finish(Stage::new(TestnetStep::Keys, limit))
-            .map_err(|(problem, lines)| format!("{problem}: {lines:?}"))
+        let stage = Stage::new(TestnetStep::Keys, limit);
+        let failed = |problem, lines| stage.node_error("auth0", problem, lines);
+        program.finish(stage, Some(cancel), failed).map_err(|error| match error {
+            Error::Testnet(error) => format!("{}: {:?}", error.problem(), error.last_lines()),
+            error => error.to_string(),
+        })
     }
 
     #[test]
@@ -219,9 +227,13 @@ mod tests {
     #[test]
     fn a_program_reads_its_input_and_reports_its_failure() {
         let limit = Duration::from_secs(20);
-        assert_eq!(run("read x; echo $x; echo two >&2", limit).unwrap(), "passphrase\ntwo\n");
+        let token = CancelToken::new();
         assert_eq!(
-            run("echo why >&2; exit 3", limit).unwrap_err(),
+            run("read x; echo $x; echo two >&2", limit, &token).unwrap(),
+            "passphrase\ntwo\n"
+        );
+        assert_eq!(
+            run("echo why >&2; exit 3", limit, &token).unwrap_err(),
             "the program \"/bin/sh\" failed (exit status: 3): [\"why\"]"
         );
         let missing = Path::new("no-such-program");
@@ -234,9 +246,16 @@ mod tests {
 
     #[test]
     fn a_program_that_hangs_is_killed() {
+        let token = CancelToken::new();
+        let hang = |limit| run("exec sleep 60", limit, &token).unwrap_err();
         assert_eq!(
-            run("exec sleep 60", Duration::from_millis(20)).unwrap_err(),
+            hang(Duration::from_millis(20)),
             "timed out after 20ms waiting for a private network to be usable: []"
+        );
+        token.cancel();
+        assert_eq!(
+            hang(Duration::MAX),
+            "canceled by this program while waiting for a private network to be usable"
         );
     }
 }
