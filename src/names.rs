@@ -87,7 +87,7 @@ pub use stream::{
     ClientProtocol, IsoField, StreamId, StreamPurpose, StreamReason, StreamSource, StreamStatus,
 };
 pub use target::Target;
-pub(crate) use text::{into_text, to_text};
+pub(crate) use text::{into_text, read_from_text, to_text};
 pub(crate) use tor_feature::TorFeature;
 pub use transport::{PtConnect, PtSeverity, TransportType};
 #[doc(alias("ClientTransportPlugin", "obfs4proxy", "lyrebird", "snowflake-client"))]

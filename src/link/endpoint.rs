@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::InvalidInput;
-use crate::names::printable;
+use crate::names::{printable, read_from_text};
 
 /// The address of a control port or a SOCKS port: a TCP address or a unix socket.
 ///
@@ -139,35 +139,7 @@ impl From<&Path> for Endpoint {
     }
 }
 
-impl TryFrom<&str> for Endpoint {
-    type Error = InvalidInput;
-
-    fn try_from(text: &str) -> Result<Self, InvalidInput> {
-        text.parse()
-    }
-}
-
-impl TryFrom<&String> for Endpoint {
-    type Error = InvalidInput;
-
-    fn try_from(text: &String) -> Result<Self, InvalidInput> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for Endpoint {
-    type Error = InvalidInput;
-
-    fn try_from(text: String) -> Result<Self, InvalidInput> {
-        text.parse()
-    }
-}
-
-impl From<&Self> for Endpoint {
-    fn from(endpoint: &Self) -> Self {
-        endpoint.clone()
-    }
-}
+read_from_text!(Endpoint, InvalidInput);
 
 impl FromStr for Endpoint {
     type Err = InvalidInput;

@@ -1,32 +1,5 @@
 //! Onion services: addresses, ports, keys and client authorization.
 
-/// Makes `TryFrom` read text as `FromStr` does, and take a reference too.
-macro_rules! read_from_text {
-    ($($name:ty),*) => {$(
-        impl TryFrom<&str> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: &str) -> Result<Self, InvalidName> {
-                text.parse()
-            }
-        }
-
-        impl TryFrom<&String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: &String) -> Result<Self, InvalidName> {
-                text.parse()
-            }
-        }
-
-        impl From<&Self> for $name {
-            fn from(value: &Self) -> Self {
-                Self::clone(value)
-            }
-        }
-    )*};
-}
-
 mod client_auth;
 mod client_name;
 mod key;
@@ -46,9 +19,7 @@ pub use self::client_name::ClientName;
 pub use self::key::OnionKey;
 pub use self::port::{OnionPort, PortTarget};
 pub use self::time_period::TimePeriod;
-use crate::names::InvalidName;
-
-read_from_text!(OnionAddress, ClientAuthKey, ClientAuthPublicKey, PortTarget);
+use crate::names::{InvalidName, read_from_text};
 
 /// The only version of onion addresses that tor still supports.
 const VERSION: u8 = 3;
@@ -170,6 +141,8 @@ fn checksum(key: &[u8; 32]) -> [u8; 2] {
     let [first, second, ..] = hash;
     [first, second]
 }
+
+read_from_text!(OnionAddress, InvalidName);
 
 impl FromStr for OnionAddress {
     type Err = InvalidName;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use data_encoding::HEXUPPER;
 
-use crate::names::{InvalidName, printable};
+use crate::names::{InvalidName, printable, read_from_text};
 
 /// The fingerprint of a relay: 20 bytes that are derived from its identity key.
 ///
@@ -312,35 +312,7 @@ impl From<&Nickname> for RelaySpec {
     }
 }
 
-impl From<&Self> for RelaySpec {
-    fn from(relay: &Self) -> Self {
-        relay.clone()
-    }
-}
-
-impl TryFrom<&str> for RelaySpec {
-    type Error = InvalidName;
-
-    fn try_from(text: &str) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<&String> for RelaySpec {
-    type Error = InvalidName;
-
-    fn try_from(text: &String) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for RelaySpec {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
+read_from_text!(RelaySpec, InvalidName);
 
 impl FromStr for RelaySpec {
     type Err = InvalidName;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use crate::names::{InvalidName, OnionAddress, printable};
+use crate::names::{InvalidName, OnionAddress, printable, read_from_text};
 
 /// A host name or an address with its port, as tor writes it.
 ///
@@ -150,12 +150,6 @@ impl From<(OnionAddress, u16)> for Target {
     }
 }
 
-impl From<&Self> for Target {
-    fn from(target: &Self) -> Self {
-        target.clone()
-    }
-}
-
 impl TryFrom<(&str, u16)> for Target {
     type Error = InvalidName;
 
@@ -176,29 +170,7 @@ impl TryFrom<(String, u16)> for Target {
     }
 }
 
-impl TryFrom<&str> for Target {
-    type Error = InvalidName;
-
-    fn try_from(text: &str) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<&String> for Target {
-    type Error = InvalidName;
-
-    fn try_from(text: &String) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for Target {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
+read_from_text!(Target, InvalidName);
 
 impl FromStr for Target {
     type Err = InvalidName;

@@ -1,4 +1,4 @@
-//! Bytes as text.
+//! Bytes as text, and values from text.
 
 use std::borrow::Cow;
 
@@ -17,6 +17,29 @@ pub(crate) fn into_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
+
+/// Makes `TryFrom` read text as `FromStr` does, and take a reference too.
+macro_rules! read_from_text {
+    ($name:ty, $error:ty) => {
+        impl From<&Self> for $name {
+            fn from(value: &Self) -> Self {
+                Self::clone(value)
+            }
+        }
+
+        $crate::names::read_from_text!($name, $error, &str, String, &String);
+    };
+    ($name:ty, $error:ty, $($text:ty),+) => { $(
+        impl TryFrom<$text> for $name {
+            type Error = $error;
+
+            fn try_from(text: $text) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
+    )+ };
+}
+pub(crate) use read_from_text;
 
 #[cfg(test)]
 mod tests {

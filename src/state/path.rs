@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub(super) use self::documents::DocumentCache;
 pub use self::spec::PathSpec;
-use crate::names::{Fingerprint, InvalidName, Nickname, RelaySpec, Target};
+use crate::names::{Fingerprint, InvalidName, Nickname, RelaySpec, Target, read_from_text};
 
 /// The path of a circuit: named relays, rules by which a [`State`](super::State) chooses them, or
 /// tor's choice.
@@ -172,12 +172,6 @@ impl From<&PathSpec> for Path {
     }
 }
 
-impl From<&Self> for Path {
-    fn from(path: &Self) -> Self {
-        path.clone()
-    }
-}
-
 impl<R: Into<RelaySpec>, const N: usize> From<[R; N]> for Path {
     fn from(relays: [R; N]) -> Self {
         Self::of(relays)
@@ -275,29 +269,7 @@ fn parse<T: AsRef<str>>(relays: &[T]) -> Result<Path, InvalidName> {
     Ok(Path::of(relays.collect::<Result<Vec<RelaySpec>, _>>()?))
 }
 
-impl TryFrom<&str> for Path {
-    type Error = InvalidName;
-
-    fn try_from(text: &str) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for Path {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
-
-impl TryFrom<&String> for Path {
-    type Error = InvalidName;
-
-    fn try_from(text: &String) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
+read_from_text!(Path, InvalidName);
 
 impl FromStr for Path {
     type Err = InvalidName;

@@ -8,7 +8,7 @@ use data_encoding::{BASE32_NOPAD, BASE64, BASE64_NOPAD};
 use zeroize::Zeroizing;
 
 use super::OnionAddress;
-use crate::names::InvalidName;
+use crate::names::{InvalidName, read_from_text};
 
 /// The type of the key, as `ONION_CLIENT_AUTH_ADD` writes it.
 const BLOB_TYPE: &str = "x25519:";
@@ -277,6 +277,8 @@ impl ClientAuthKey {
     }
 }
 
+read_from_text!(ClientAuthKey, InvalidName);
+
 impl FromStr for ClientAuthKey {
     type Err = InvalidName;
 
@@ -387,6 +389,8 @@ impl ClientAuthPublicKey {
         format!("{DESCRIPTOR}{self}")
     }
 }
+
+read_from_text!(ClientAuthPublicKey, InvalidName);
 
 impl FromStr for ClientAuthPublicKey {
     type Err = InvalidName;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::names::InvalidName;
+use crate::names::{InvalidName, read_from_text};
 
 /// The target of a virtual port of an onion service: tor forwards connections to it.
 ///
@@ -142,6 +142,8 @@ impl From<&Path> for PortTarget {
     }
 }
 
+read_from_text!(PortTarget, InvalidName);
+
 impl FromStr for PortTarget {
     type Err = InvalidName;
 
@@ -220,13 +222,7 @@ pub struct OnionPort {
     target: Option<PortTarget>,
 }
 
-impl TryFrom<&str> for OnionPort {
-    type Error = InvalidName;
-
-    fn try_from(text: &str) -> Result<Self, InvalidName> {
-        text.parse()
-    }
-}
+read_from_text!(OnionPort, InvalidName);
 
 impl TryFrom<(u16, &str)> for OnionPort {
     type Error = InvalidName;
