@@ -114,18 +114,22 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError`] if there is no line, or a line without a status code.
+    /// [`ProtocolError`] if a line has no status code, and if the bytes do not end with the last line of
+    /// a reply (`250 OK`, without `-` or `+`) or continue after it.
     #[doc(alias = "ReadResponse")]
     pub fn parse(mut bytes: Vec<u8>) -> Result<Self, ProtocolError> {
         let mut builder = ReplyBuilder::default();
         let outcome = builder.push(&bytes);
+        let has_line_end = bytes.ends_with(b"\n");
         zeroize_if_short(&mut bytes);
         outcome?;
+        let is_complete = has_line_end && builder.is_complete();
         let reply = builder.finish();
-        match reply.count {
-            0 => Err(ProtocolError::new("a reply", "a line", b"")),
-            _ => Ok(reply),
+        if !is_complete {
+            let last = reply.lines().next_back().map_or(&b""[..], |line| line.text);
+            return Err(ProtocolError::new("a reply", "one reply up to its last line", last));
         }
+        Ok(reply)
     }
 
     /// Returns the lines, in order. There is always at least one.

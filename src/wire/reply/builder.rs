@@ -11,6 +11,8 @@ pub(crate) struct ReplyBuilder {
     reply: Reply,
     /// Whether the last data block is incomplete.
     inside_data: bool,
+    /// The number of lines up to the first one that ends a reply, if any.
+    first_reply: Option<usize>,
     /// The number of bytes that were added.
     received: usize,
 }
@@ -18,7 +20,7 @@ pub(crate) struct ReplyBuilder {
 impl Default for ReplyBuilder {
     fn default() -> Self {
         let reply = Reply { lines: Vec::new(), count: 0, data: Vec::new(), blocks: Vec::new() };
-        Self { reply, inside_data: false, received: 0 }
+        Self { reply, inside_data: false, first_reply: None, received: 0 }
     }
 }
 
@@ -38,6 +40,11 @@ impl ReplyBuilder {
         Ok(())
     }
 
+    /// Returns whether the lines are one reply: the last one ends it, and no other does.
+    pub(super) fn is_complete(&self) -> bool {
+        self.first_reply == Some(self.reply.count)
+    }
+
     /// Returns the reply. A builder to which no line was added returns one without lines.
     pub(crate) fn finish(mut self) -> Reply {
         if self.inside_data {
@@ -55,11 +62,17 @@ impl ReplyBuilder {
                 .ok_or_else(|| ProtocolError::new("a reply", "a status code", line))?;
             end = next;
             self.reply.count += 1;
-            if status.separator == Separator::Data {
-                self.inside_data = true;
-                let start = self.reply.data.len();
-                self.reply.blocks.push(start..start);
-                break;
+            match status.separator {
+                Separator::Last => {
+                    self.first_reply.get_or_insert(self.reply.count);
+                }
+                Separator::More => {}
+                Separator::Data => {
+                    self.inside_data = true;
+                    let start = self.reply.data.len();
+                    self.reply.blocks.push(start..start);
+                    break;
+                }
             }
         }
         let (added, rest) = lines.split_at_checked(end).unwrap_or_default();

@@ -80,6 +80,27 @@ fn a_line_without_status_code_is_an_error() {
 }
 
 #[test]
+fn bytes_that_are_not_one_whole_reply_are_an_error() {
+    for (bytes, last) in [
+        ("", ""),
+        ("250 OK", ""),
+        ("250-a=1\r\n250-OK\r\n", "OK"),
+        ("250-a=1\r\n250 O", "a=1"),
+        ("250+a=\r\nx\r\n", "a="),
+        ("250+a=\r\nx\r\n.\r\n", "a="),
+        ("250 OK\r\n250 OK\r\n", "OK"),
+        ("250 AUTH METHODS=NULL\r\n250-VERSION Tor=\"1\"\r\n250 OK\r\n", "OK"),
+        ("250 OK\r\n250", "OK"),
+    ] {
+        let error = Reply::parse(bytes.into()).unwrap_err();
+        assert_eq!(error.excerpt(), last, "{bytes:?}");
+    }
+    let error = Reply::parse(b"250-a=1\r\n250-OK\r\n".to_vec()).unwrap_err();
+    let expected = "cannot read a reply: expected one reply up to its last line, got \"OK\"";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
 fn debug_hides_the_text() {
     let reply = reply("250-PrivateKey=ED25519-V3:c2VjcmV0\n250 OK\n");
     assert!(!format!("{reply:?}").contains("c2Vj"));
