@@ -112,8 +112,7 @@ impl Command for GetProtocolInfo {
                                 add_methods(&mut auth_methods, field.value);
                             }
                             b"COOKIEFILE" => {
-                                let path = field.value.bytes().into_owned();
-                                cookie_file = Some(PathBuf::from(OsString::from_vec(path)));
+                                cookie_file = Some(read_path(field.value, line.bytes())?);
                             }
                             _ => {}
                         }
@@ -138,6 +137,16 @@ impl Command for GetProtocolInfo {
 
 /// The maximum number of methods; tor has four.
 const METHODS: usize = 64;
+
+/// Returns the path of a cookie file. One whose closing quote is missing would be another path.
+fn read_path(value: Value<'_>, line: &[u8]) -> Result<PathBuf, ProtocolError> {
+    let raw = value.raw();
+    if raw.starts_with(b"\"") && !raw.ends_with(b"\"") {
+        let expected = "COOKIEFILE= and a path in quotes";
+        return Err(ProtocolError::new(&reading(GetProtocolInfo::KEYWORD), expected, line));
+    }
+    Ok(PathBuf::from(OsString::from_vec(value.bytes().into_owned())))
+}
 
 fn add_methods(methods: &mut Vec<AuthMethod>, list: Value<'_>) {
     for word in list.list() {
@@ -339,6 +348,17 @@ mod tests {
         );
         let path = info.cookie_file.unwrap();
         assert_eq!(path.as_os_str().as_bytes(), b"/ck dir \"q\" \\x \xc3\xa9\xff/cookie");
+    }
+
+    #[test]
+    fn a_cookie_file_without_its_closing_quote_is_refused() {
+        let reply =
+            b"250-PROTOCOLINFO 1\r\n250-AUTH METHODS=COOKIE COOKIEFILE=\"/a b\r\n250 OK\r\n";
+        assert_eq!(
+            error(&GetProtocolInfo, reply).to_string(),
+            "cannot read the reply to PROTOCOLINFO: expected COOKIEFILE= and a path in quotes, \
+             got \"AUTH METHODS=COOKIE COOKIEFILE=\\\"/a b\""
+        );
     }
 
     #[test]
