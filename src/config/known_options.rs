@@ -175,3 +175,31 @@ pub(super) const KNOWN_OPTIONS: [(OptionType, &str); 15] = [
          TransPortLines",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::KNOWN_OPTIONS;
+    use crate::names::secret::is_secret;
+
+    #[test]
+    fn the_options_with_a_secret_are_hidden_and_no_others() {
+        let names = KNOWN_OPTIONS.iter().flat_map(|(_, names)| names.split_ascii_whitespace());
+        let mut secret: Vec<_> = names.filter(is_secret).collect();
+        secret.sort_unstable();
+        let expected = [
+            "AlternateBridgeAuthority",
+            "Bridge",
+            "BridgePassword",
+            "ClientTransportPlugin",
+            "HTTPProxyAuthenticator",
+            "HTTPSProxyAuthenticator",
+            "HashedControlPassword",
+            "ServerTransportOptions",
+            "ServerTransportPlugin",
+            "Socks5ProxyPassword",
+            "Socks5ProxyUsername",
+            "__HashedControlSessionPassword",
+        ];
+        assert_eq!(secret, expected);
+    }
+}

@@ -39,6 +39,9 @@ const NOT_SECRET: &[&str] = &[
     "bridgerecordusagebycountry",
     "bridgerelay",
     "clientonionauthdir",
+    "reconfigdropsbridgedescs",
+    "testingbridgebootstrapdownloadinitialdelay",
+    "testingbridgedownloadinitialdelay",
     "updatebridgesfromauthority",
     "usebridges",
 ];
