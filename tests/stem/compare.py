@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Compares what torcon reads with what Stem (python3-stem) reads: documents, events, answers, replies.
 
-    tests/stem/compare.py [--program PROGRAM] [--seed NUMBER] [--count NUMBER] [PATH...]
+    tests/stem/compare.py [--documents] [--seed NUMBER] [--count NUMBER] [PATH...]
 
-The documents are those of `tests/stem/data`, COUNT documents of each kind with random valid values
-(`documents.py`), a part of them again with one damaged line each (`damage.py`), and those of the given
-files and directories, such as data directories of tor. The example `descriptors` prints what torcon
-reads as JSON. `tables.py` says which value belongs to each attribute of Stem's classes, and
-`reasons.py` has the differences that are known.
+The documents are those of `tests/stem/data`, those of a private network, COUNT documents of each kind
+with random valid values (`documents.py`), a part of them again with one damaged line each (`damage.py`),
+and those of the given files and directories, such as data directories of tor. The example `descriptors`
+prints what torcon reads as JSON. `tables.py` says which value belongs to each attribute of Stem's classes.
 
-Prints the number of values that were compared, and every difference. Fails if there is a difference
-without a reason.
+The events and replies are recorded ones (`recordings.py`), those of a private network, random events
+(`random_events.py`) and damaged replies. The example `stem` answers by torcon. `--documents` leaves out
+all that needs a tor.
+
+`reasons.py` and `live_reasons.py` have the differences that are known. Prints the number of values that
+were compared, and every difference. Fails if there is a difference without a reason, and, with no
+arguments but PROGRAMs, if there is a reason without a difference.
 """
 
 import argparse
@@ -31,6 +35,7 @@ import live
 import live_reasons  # Adds its reasons.
 import reading
 import reasons
+import recordings
 import replies
 import session
 import tables
@@ -216,60 +221,82 @@ def generate(directory, seed, count):
     return paths, notes
 
 
-def compare_session(comparison, program, seed, count):
-    """Compares events, answers and replies."""
+def compare_files(comparison, program, paths, notes):
+    """Compares the documents of files."""
+    objects, originals = run_torcon(program, paths), {}
+    for path in paths:
+        compare_file(comparison, path, objects[str(path)], notes, originals)
+
+
+def compare_session(comparison, program, recorded, seed, count, directory):
+    """Compares events, answers and replies. The directory has the documents of a private network then."""
     torcon = session.Torcon(program)
     both = live.Live(comparison, torcon, TARGETS)
+    answers = replies.Replies(comparison, torcon)
     live.recorded(both)
+    for path in recorded:
+        recording = recordings.Recording(path)
+        live.of_wire(both, path.name, recording.events)
+        answers.recorded(path.name, recording.replies)
+    live.written(both, seed, count // 10)
     live.versions(both)
-    replies.compare(comparison, torcon, seed, count // 10)
-    live.network(both)
+    live.policies(both, seed, count)
+    answers.written(seed, count // 10)
+    live.network(both, directory)
+    # No tor writes when the documents are read.
     torcon.close()
+    descriptors = directory / "cached-onion-descriptors"
+    descriptors.write_text("@type hidden-service-descriptor-3 1.0\n" + "".join(both.descriptors))
 
 
-def files_of(path):
-    """Returns the files that contain documents, of a directory as tor or this repository names them."""
-    if path.is_dir():
-        files = [file for file in sorted(path.rglob("*"))
-                 if HERE in file.parents or file.name.startswith(("cached-", "v3-status-votes"))]
-    else:
-        files = [path]
-    return [file for file in files if file.is_file() and reading.is_known(file)]
+def all_files(path):
+    """Returns a file, or the files of a directory with documents and recordings."""
+    if not path.is_dir():
+        return [path]
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    return [file for file in files if HERE in file.parents
+            or file.name.startswith(("cached-", "v3-status-votes")) or recordings.is_recording(file)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--program", help="the built example; cargo runs it otherwise")
-    parser.add_argument("--live", action="store_true", help="compare events, answers and replies too")
+    parser.add_argument("--program", help="the built example `descriptors`; cargo runs it otherwise")
+    parser.add_argument("--documents", action="store_true", help="compare nothing but documents")
     parser.add_argument("--session", help="the built example `stem`; cargo runs it otherwise")
     parser.add_argument("--seed", type=int, default=13, help="of the random documents")
     parser.add_argument("--count", type=int, default=3000, help="random documents of each kind")
     parser.add_argument("paths", nargs="*", type=pathlib.Path, help="more files and directories")
     arguments = parser.parse_args()
 
+    are_reasons_complete = not (arguments.documents or arguments.paths) \
+        and (arguments.seed, arguments.count) == (parser.get_default("seed"), parser.get_default("count"))
+    given = [file for path in [HERE / "data", *arguments.paths] for file in all_files(path.absolute())]
+    recorded = [path for path in given if recordings.is_recording(path)]
+
     start = time.monotonic()
     tables.check()
     event_tables.add()
     reading.forgo_signatures()
+    comparison = Comparison()
+    program = [pathlib.Path(arguments.program).absolute()] if arguments.program else CARGO
     with tempfile.TemporaryDirectory() as temporary:
         paths, notes = generate(pathlib.Path(temporary), arguments.seed, arguments.count)
-        for path in [HERE / "data", *arguments.paths]:
-            paths += files_of(path.absolute())
-        written = time.monotonic()
-        program = [pathlib.Path(arguments.program).absolute()] if arguments.program else CARGO
-        objects = run_torcon(program, paths)
-        read = time.monotonic()
-        comparison, originals = Comparison(), {}
-        for path in paths:
-            compare_file(comparison, path, objects[str(path)], notes, originals)
-    ended = time.monotonic()
-    if arguments.live:
-        program = [arguments.session] if arguments.session else session.CARGO
-        compare_session(comparison, program, arguments.seed, arguments.count)
+        paths += [path for path in given if reading.is_known(path)]
+        compare_files(comparison, program, paths, notes)
+    read = time.monotonic()
+    if not arguments.documents:
+        session_program = [arguments.session] if arguments.session else session.CARGO
+        with tempfile.TemporaryDirectory() as temporary:
+            directory = pathlib.Path(temporary) / "network"
+            compare_session(comparison, session_program, recorded, arguments.seed, arguments.count, directory)
+            paths = [path for path in all_files(directory) if reading.is_known(path)]
+            compare_files(comparison, program, paths, {})
     is_equal = comparison.report()
-    print(f"{len(paths)} files: {written - start:.1f} s to write them, {read - written:.1f} s for torcon, "
-          f"{ended - read:.1f} s for Stem and the comparison, {time.monotonic() - ended:.1f} s for events and answers")
-    return 0 if is_equal else 1
+    unused = reasons.unused() if are_reasons_complete else []
+    for text in unused:
+        print(f"NO LONGER TRUE: {text}")
+    print(f"{read - start:.1f} s for documents, {time.monotonic() - read:.1f} s for events and answers")
+    return 0 if is_equal and not unused else 1
 
 
 if __name__ == "__main__":

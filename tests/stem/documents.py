@@ -7,6 +7,7 @@ not belong together: a signature is random, a digest names no other document.
 import base64
 import datetime
 import hashlib
+import ipaddress
 
 FLAGS = ("Authority", "BadExit", "Exit", "Fast", "Guard", "HSDir", "MiddleOnly", "NoEdConsensus",
          "Running", "Stable", "StaleDesc", "Sybil", "V2Dir", "Valid")
@@ -155,6 +156,17 @@ class Writer:
             rules.append(f"{word} {address}:{ports}")
         rules.append(self.random.choice(("accept *:*", "reject *:*")))
         return rules
+
+    def target(self, rules):
+        """Returns an address and a port at an edge of one of the rules, or any."""
+        address, _, ports = self.random.choice(rules).split(" ", 1)[1].rpartition(":")
+        network = address.replace("*", self.ipv4())
+        first, _, last = ports.replace("*", str(self.port())).partition("-")
+        port = min(max(int(last or first) + self.random.choice((-1, 0, 1)), 1), 65535)
+        network = ipaddress.ip_network(network, strict=False)
+        edge = self.random.choice((int(network.network_address) - 1, int(network.network_address),
+                                   int(network.broadcast_address), int(network.broadcast_address) + 1))
+        return f"{ipaddress.ip_address(edge % (1 << 32))}:{port if self.maybe(0.7) else int(first)}"
 
     def server_descriptor(self):
         key, signer = self.bytes(32), self.bytes(32)

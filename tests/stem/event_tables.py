@@ -58,8 +58,14 @@ def arguments(value):
 
 
 def unescaped(value):
-    escapes = {"n": "\n", "t": "\t", "r": "\r"}
-    return re.sub(r"\\(.)", lambda found: escapes.get(found.group(1), found.group(1)), value)
+    """Returns the text that a `CString` of the control protocol quotes."""
+    escapes = {b"n": b"\n", b"t": b"\t", b"r": b"\r"}
+
+    def replaced(found):
+        text = found[1]
+        return bytes([int(text, 8)]) if text.isdigit() else escapes.get(text, text)
+
+    return re.sub(rb"\\([0-7]{1,3}|.)", replaced, value.encode(), flags=re.S).decode("utf-8", "replace")
 
 
 # Values of torcon.
@@ -155,8 +161,13 @@ def changed_of_stem(value):
     return {name: [unquoted(one) for one in found] for name, found in value.items()}
 
 
+def unescaped_or_none(value):
+    return None if value is None else unescaped(value)
+
+
 def unquoted(value):
-    return unescaped(value[1:-1]) if value.startswith('"') else value
+    is_quoted = re.fullmatch(r'"(\\.|[^"\\])*"', value, re.S)
+    return unescaped(value[1:-1]) if is_quoted else value
 
 
 CIRCUIT = {
@@ -217,8 +228,8 @@ ROWS = {
         "status": Row("status"),
         "reason": Row("reason"),
         "remote_reason": Row("remote_reason"),
-        "socks_username": Row("socks_username"),
-        "socks_password": Row("socks_password"),
+        "socks_username": Row("socks_username", unescaped_or_none),
+        "socks_password": Row("socks_password", unescaped_or_none),
     },
     "CIRC_BW": {
         **TRAFFIC,
@@ -307,7 +318,7 @@ ROWS = {
     "TRANSPORT_LAUNCHED": {
         "type": Row("transport_type"),
         "name": Row("name"),
-        "address": Row("address", same, host_of),
+        "address": Row("address", same, lambda value: host_of(value).strip("[]")),
         "port": Row("address", same, port_of),
     },
     **dict.fromkeys(("DEBUG", "INFO", "NOTICE", "WARN", "ERR"), LOG),

@@ -1,11 +1,13 @@
-"""Compares what both libraries read in replies of tor, whole and damaged."""
+"""Compares what both libraries read in replies of tor: recorded, written by hand, and damaged."""
 
 import random
 
 import stem
 import stem.response
 
+import event_tables
 import reasons
+import recordings
 import session
 
 # Replies of tor 0.4.9, with the arguments of their commands.
@@ -45,7 +47,8 @@ REPLIES = {
     ],
     "ADD_ONION": [
         ((), b"250-ServiceID=po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd\r\n"
-             b"250-PrivateKey=ED25519-V3:" + b"A" * 86 + b"==\r\n250 OK\r\n"),
+             b"250-PrivateKey=ED25519-V3:AGQt69XPY2AEJAuVRV4qg1cZhc5XcrPStNkb+Ggm9lct7qGJ1jsvvB6VJtst"
+             b"SMmwiEQbnWuwhz0Sm4nUcouE3g==\r\n250 OK\r\n"),
         ((), b"512 Invalid VIRTPORT/TARGET\r\n"),
     ],
     "SINGLELINE": [
@@ -58,13 +61,13 @@ REPLIES = {
 def stem_value(kind, reply, arguments):
     """Returns what Stem reads in a reply in torcon's form, and why it reads nothing."""
     try:
-        found = stem.response.ControlMessage.from_str(session.latin(reply), normalize=False)
+        found = session.message(reply)
         stem.response.convert(kind, found)
         if kind == "GETINFO":
             found._assert_matches(set(arguments))
             return {key: value.decode("utf-8", "replace") for key, value in found.entries.items()}, None
         if kind == "GETCONF":
-            return found.entries, None
+            return conf_of_stem(found.entries), None
         if kind == "PROTOCOLINFO":
             return session.protocol_info(found), None
         if kind == "MAPADDRESS":
@@ -79,11 +82,26 @@ def stem_value(kind, reply, arguments):
         return session.REFUSED, f"{type(error).__name__}: {error}"
 
 
+def conf_of_stem(found):
+    """Returns options in torcon's form: without escapes, which Stem keeps, and with `None` for an option
+    that is not set."""
+    return {name: [event_tables.unquoted(value) for value in values] or None
+            for name, values in found.items()}
+
+
 def normal(kind, value):
     """Returns what torcon reads in Stem's form."""
-    if kind == "GETCONF" and isinstance(value, dict):
-        return {name: values or [] for name, values in value.items()}
-    return value
+    # Stem raises an error if no pair was mapped.
+    return session.REFUSED if kind == "MAPADDRESS" and value == {} else value
+
+
+def lines_of_stem(reply):
+    """Returns the code, the text and the data of each line."""
+    lines = []
+    for code, divider, text in session.message(reply).content(get_bytes=True):
+        text, _, data = text.partition(b"\n") if divider == "+" else (text, b"", b"")
+        lines.append([int(code), session.latin(text), session.latin(data)])
+    return lines
 
 
 def damaged(reply, chance):
@@ -116,19 +134,39 @@ def damaged(reply, chance):
     return b"".join(one + b"\r\n" for one in lines), f"fault {fault} of {line.decode('latin-1')!r}"
 
 
-def compare(comparison, torcon, seed, count):
-    """Compares each reply, and COUNT damaged ones of each kind."""
-    chance = random.Random(f"{seed} replies")
-    for kind, replies in REPLIES.items():
-        cases = [(arguments, reply, "") for arguments, reply in replies]
-        for _ in range(count):
-            arguments, reply = chance.choice(replies)
-            cases.append((arguments, *damaged(reply, chance)))
-        for arguments, reply, fault in cases:
-            value, error = torcon.answer("reply", kind, session.latin(reply), *arguments)
-            value = session.REFUSED if error is not None else normal(kind, value)
-            theirs, stem_error = stem_value(kind, reply, arguments)
-            context = reasons.Context(f"{fault}: {reply!r}", error, reply, (fault, []) if fault else None,
-                                      stem_error)
-            context.arguments = arguments
-            comparison.value(f"reply {kind}", "value", value, theirs, context)
+class Replies:
+    """Both libraries, and what they are compared with."""
+
+    def __init__(self, comparison, torcon):
+        self.comparison = comparison
+        self.torcon = torcon
+
+    def value(self, kind, arguments, reply, fault=""):
+        """Compares what the command of this kind reads."""
+        value, error = self.torcon.answer("reply", kind, session.latin(reply), *arguments)
+        value = session.REFUSED if error is not None else normal(kind, value)
+        theirs, stem_error = stem_value(kind, reply, arguments)
+        context = reasons.Context(f"{fault}: {arguments} {reply!r} {error or ''}", error, reply,
+                                  (fault, []) if fault else None, stem_error)
+        context.arguments = arguments
+        self.comparison.value(f"reply {kind}", "value", value, theirs, context)
+
+    def written(self, seed, count):
+        """Compares each reply of the table, and COUNT damaged ones of each kind."""
+        chance = random.Random(f"{seed} replies")
+        for kind, replies in REPLIES.items():
+            for arguments, reply in replies:
+                self.value(kind, arguments, reply)
+            for _ in range(count):
+                arguments, reply = chance.choice(replies)
+                reply, fault = damaged(reply, chance)
+                self.value(kind, arguments, reply, fault)
+
+    def recorded(self, place, replies):
+        """Compares the lines of each recorded reply, and what its command reads."""
+        for command, reply in replies:
+            lines = self.torcon.ask("reply", "lines", session.latin(reply))
+            context = reasons.Context(f"{place}: {command!r} {reply!r}")
+            self.comparison.value("reply", "lines", lines, lines_of_stem(reply), context)
+            if kind := recordings.kind_of(command):
+                self.value(*kind, reply)

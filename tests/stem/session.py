@@ -1,5 +1,7 @@
 """The same control connection through torcon and Stem: the program of `torcon.rs`, and a fake tor."""
 
+import contextlib
+import io
 import json
 import pathlib
 import socket
@@ -25,7 +27,8 @@ def protocol_info(found):
     """Returns Stem's object in torcon's form."""
     methods = [METHODS[one] for one in found.auth_methods if one in METHODS]
     version = None if found.tor_version is None else str(found.tor_version)
-    return {"version": version, "methods": [*methods, *found.unknown_auth_methods],
+    # Stem does not keep the order of unknown ones, and counts an empty word as one.
+    return {"version": version, "methods": sorted({*methods, *found.unknown_auth_methods} - {""}),
             "cookie_file": found.cookie_path}
 
 
@@ -63,6 +66,15 @@ def latin(data):
     return data.decode("latin-1")
 
 
+def message(data):
+    """Returns Stem's object of one reply or event, with codes and line ends."""
+    file = io.BytesIO(data)
+    found = stem.socket.recv_message(file)
+    if file.read():
+        raise stem.ProtocolError("more than one message")
+    return found
+
+
 def messages_of(data):
     """Divides bytes from the wire, with either line end, into messages with the line ends of tor."""
     found, lines, is_data = [], [], False
@@ -92,12 +104,12 @@ def fake_tor(path, events):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen(1)
-    kinds = sorted({message.split()[0].split(b"\r")[0] for _, _, message in
-                    (message.partition(message[3:4]) for message in events)})
+    kinds = sorted({message[4:].split()[0] for message in events})
 
     def serve():
         client, _ = listener.accept()
-        with client, client.makefile("rb") as lines:
+        # torcon does not wait for the replies to its last commands.
+        with contextlib.suppress(OSError), client, client.makefile("rb") as lines:
             for line in lines:
                 if line.startswith(b"PROTOCOLINFO"):
                     reply = (b"250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n"

@@ -3,22 +3,24 @@
 //! A request is a JSON array of texts, whose first is its name. An answer has `ok` or `error`.
 #![expect(clippy::print_stdout, reason = "the output is the answer")]
 
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use torcon::command::{
-    AddOnion, AddedOnion, AuthChallenge, Command, ExtendCircuit, GetConf, GetInfo, GetProtocolInfo,
-    MapAddress, MapOutcome, ProtocolInfo, SendSignal,
+    AddOnion, AddedOnion, AuthChallenge, Command, ConfMap, ConfValue, ExtendCircuit, GetConf,
+    GetInfo, GetProtocolInfo, MapAddress, MapOutcome, ProtocolInfo, SendSignal,
 };
 use torcon::descriptor::{ExitPolicy, RouterStatuses};
 use torcon::event::{Event, EventText};
 use torcon::names::{Fingerprint, ListenerKind, OnionPort, Signal, TorVersion};
 use torcon::testnet::PrivateNetwork;
-use torcon::{ConnectOptions, Controller, EventKind, EventQueue, Launcher, Reply, Tor};
+use torcon::{ConnectOptions, Controller, EventKind, EventQueue, Launcher, Reply, ReplyLine, Tor};
 
 type Result<T> = std::result::Result<T, Box<dyn StdError + Send + Sync>>;
 
@@ -57,7 +59,8 @@ impl Session {
                 let order = format!("{:?}", one.cmp(&other));
                 Ok(json!([one.to_string(), one.numbers(), one.status_tag(), order]))
             }
-            ["network"] => self.launch(),
+            ["policy", rules, targets @ ..] => policy(Some(rules.parse()?), targets),
+            ["network", directory] => self.launch(Path::new(directory)),
             ["connect", endpoint] => {
                 self.events = None;
                 self.controller = Some(ConnectOptions::new().timeout(LIMIT).connect(*endpoint)?);
@@ -91,19 +94,22 @@ impl Session {
     }
 
     /// Launches a private network and a tor that uses it. Returns the control ports of that tor and
-    /// of an exit relay, and the fingerprints of all relays.
-    fn launch(&mut self) -> Result<Value> {
-        let network = PrivateNetwork::launch()?;
+    /// of an exit relay, the fingerprints and nicknames of all relays, and the directory of their files.
+    fn launch(&mut self, directory: &Path) -> Result<Value> {
+        let network = PrivateNetwork::builder().directory(directory).launch()?;
         let client = Launcher::new().network(&network).option("SocksPort", "auto");
+        let client = client.data_directory(directory.join("client"));
         let tor = Tor::launch(client)?;
         let relays = network.relays();
         let exit = relays.iter().find(|relay| relay.is_exit).ok_or("no exit")?;
         let exit = network.controller(&exit.nickname.to_string())?;
         let fingerprints: Vec<_> = relays.iter().map(|it| it.fingerprint.to_string()).collect();
+        let nicknames: Vec<_> = relays.iter().map(|it| it.nickname.to_string()).collect();
         let answer = json!({
             "client": tor.controller().endpoint().to_string(),
             "exit": exit.endpoint().to_string(),
             "fingerprints": fingerprints,
+            "nicknames": nicknames,
         });
         self.network = Some((tor, network));
         Ok(answer)
@@ -115,19 +121,37 @@ fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap_or(b'?')).collect()
 }
 
-/// Returns an event with its fields, and with the relays of a list.
+/// Returns an event with its fields, with the relays of a list, and with the secrets that `Serialize`
+/// hides.
 fn event(event: &Event) -> Result<Value> {
     let mut value = serde_json::to_value(event)?;
-    let body = match event {
-        Event::Ns(event) => Some(event.body()),
-        Event::NewConsensus(event) => Some(event.body()),
-        _ => None,
+    let mut set = |name: &str, field: Value| {
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert(name.to_owned(), field);
+        }
     };
-    if let (Some(body), Some(fields)) = (body, value.as_object_mut()) {
-        let text = [body.as_bytes(), b"\n"].concat();
-        fields.insert("relays".to_owned(), list(RouterStatuses::new(text).iter())?);
+    let shown = |text: EventText| text.to_str_lossy().into_owned();
+    set("text", event.text().cloned().map(shown).into());
+    match event {
+        Event::Ns(event) => set("relays", relays(&event.body())?),
+        Event::NewConsensus(event) => set("relays", relays(&event.body())?),
+        Event::Circ(event) => {
+            set("socks_username", event.socks_username().map(shown).into());
+            set("socks_password", event.socks_password().map(shown).into());
+        }
+        Event::ConfChanged(event) => {
+            let changes = event.changes().map(
+                |change| json!({ "name": shown(change.name), "value": change.value.map(shown) }),
+            );
+            set("changes", changes.collect());
+        }
+        _ => {}
     }
     Ok(value)
+}
+
+fn relays(body: &EventText) -> Result<Value> {
+    list(RouterStatuses::new([body.as_bytes(), b"\n"].concat()).iter())
 }
 
 /// Returns what was read of a list; the first error if there is one.
@@ -138,12 +162,32 @@ fn list<T: Serialize>(
     Ok(serde_json::to_value(items)?)
 }
 
+/// Returns the values of each option, and `null` for an option that is not set.
+fn conf(found: &ConfMap) -> Value {
+    let option = |(name, value): (&str, &ConfValue)| {
+        (name.to_owned(), (!value.is_default()).then(|| value.values()).into())
+    };
+    Value::Object(found.iter().map(option).collect())
+}
+
 /// Returns what a command reads in a reply.
 fn read_reply(kind: &str, reply: &[u8], arguments: &[&str]) -> Result<Value> {
     let reply = Reply::parse(reply.to_vec())?;
     Ok(match kind {
-        "GETINFO" => serde_json::to_value(GetInfo::new(arguments.iter().copied()).reply(reply)?)?,
-        "GETCONF" => serde_json::to_value(GetConf::new(arguments.iter().copied()).reply(reply)?)?,
+        "GETINFO" => {
+            let found = GetInfo::new(arguments.iter().copied()).reply(reply)?;
+            let value = |key: &&str| ((*key).to_owned(), found.get(key).into());
+            Value::Object(arguments.iter().map(value).collect())
+        }
+        "GETCONF" => conf(&GetConf::new(arguments.iter().copied()).reply(reply)?),
+        "lines" => {
+            let line = |line: ReplyLine<'_>| {
+                let data = line.data().map(|data| data.iter().copied().map(char::from).collect());
+                let text: String = line.bytes().iter().copied().map(char::from).collect();
+                json!([line.code(), text, data.unwrap_or_else(String::new)])
+            };
+            reply.lines().map(line).collect()
+        }
         "PROTOCOLINFO" => protocol_info(&GetProtocolInfo::new().reply(reply)?),
         "AUTHCHALLENGE" => {
             // It has no fields that a program can read.
@@ -171,7 +215,7 @@ fn pairs<'a>(words: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
 }
 
 fn protocol_info(info: &ProtocolInfo) -> Value {
-    let methods: Vec<_> = info.auth_methods.iter().map(ToString::to_string).collect();
+    let methods: BTreeSet<_> = info.auth_methods.iter().map(ToString::to_string).collect();
     json!({
         "version": info.tor_version.as_str(),
         "methods": methods,
@@ -214,7 +258,7 @@ fn policy(policy: Option<ExitPolicy>, targets: &[&str]) -> Result<Value> {
 fn ask(tor: &Controller, request: &[&str]) -> Result<Value> {
     Ok(match request {
         ["info", key] => tor.get_info(*key)?.into(),
-        ["conf", names @ ..] => serde_json::to_value(tor.get_conf(names.iter().copied())?)?,
+        ["conf", names @ ..] => conf(&tor.get_conf(names.iter().copied())?),
         ["protocol_info"] => protocol_info(&tor.protocol_info()?),
         ["map", addresses @ ..] => mappings(&tor.map_address(pairs(addresses))?),
         ["extend", path @ ..] => {
@@ -222,12 +266,30 @@ fn ask(tor: &Controller, request: &[&str]) -> Result<Value> {
                 path.iter().map(|it| it.parse()).collect();
             tor.extend_circuit(&ExtendCircuit::along(path?))?.to_string().into()
         }
-        ["circuits"] => serde_json::to_value(tor.circuit_status()?)?,
+        ["circuits"] => {
+            let circuits = tor.circuit_status()?.into_iter().map(Event::Circ);
+            circuits.map(|circuit| event(&circuit)).collect::<Result<_>>()?
+        }
         ["streams"] => serde_json::to_value(tor.stream_status()?)?,
         ["relays"] => list(tor.relay_statuses()?.iter())?,
         ["microdescriptors"] => list(tor.microdescriptors()?.iter())?,
         ["server_descriptors"] => list(tor.server_descriptors()?.iter())?,
-        ["relay", fingerprint] => serde_json::to_value(tor.relay_status(fingerprint.parse()?)?)?,
+        ["relay", fingerprint] => {
+            let found = tor.relay_status(fingerprint.parse()?)?;
+            serde_json::to_value(Vec::from_iter(found))?
+        }
+        ["relay_by_name", nickname] => {
+            let found = tor.relay_status_by_name(nickname.parse()?)?;
+            serde_json::to_value(Vec::from_iter(found))?
+        }
+        ["microdescriptor", fingerprint] => {
+            let found = tor.microdescriptor(fingerprint.parse()?)?;
+            serde_json::to_value(Vec::from_iter(found))?
+        }
+        ["server_descriptor", fingerprint] => {
+            let found = tor.server_descriptor(fingerprint.parse()?)?;
+            serde_json::to_value(Vec::from_iter(found))?
+        }
         ["accounting"] => serde_json::to_value(tor.accounting()?)?,
         ["process"] => serde_json::to_value(tor.process_info()?)?,
         ["version"] => tor.full_version()?.to_string().into(),
