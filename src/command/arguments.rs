@@ -290,7 +290,9 @@ impl<Form: ?Sized, T: sealed::ConfSettings<Form>> ConfSettings<Form> for T {}
 mod tests {
     #![expect(clippy::needless_borrows_for_generic_args, reason = "references are accepted too")]
 
-    use super::super::{Command, GetConf, GetInfo, ResetConf, SetConf, SetEvents, UseFeature};
+    use super::super::{
+        Command, GetConf, GetInfo, MapAddress, ResetConf, SetConf, SetEvents, UseFeature,
+    };
     use crate::wire::Reply;
 
     fn line(command: &impl Command) -> String {
@@ -327,6 +329,14 @@ mod tests {
         assert_eq!(line(&SetConf::new(&vec![("Nickname".to_owned(), Some("Ada"))])), expected);
         assert_eq!(line(&ResetConf::new("Nickname")), "RESETCONF Nickname\r\n");
         assert_eq!(line(&ResetConf::new(["Nickname", "Log"])), "RESETCONF Nickname Log\r\n");
+    }
+
+    #[test]
+    fn a_pair_of_addresses_may_be_a_reference() {
+        let pairs = [(String::from("old.example"), "new.example")];
+        let expected = "MAPADDRESS old.example=new.example\r\n";
+        assert_eq!(line(&MapAddress::new(&pairs)), expected);
+        assert_eq!(line(&MapAddress::new(pairs)), expected);
     }
 
     #[test]

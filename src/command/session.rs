@@ -336,6 +336,8 @@ mod tests {
         assert_eq!(sent(&DropOwnership), "DROPOWNERSHIP\r\n");
         assert_eq!(sent(&Quit), "QUIT\r\n");
         assert!(answered(&Quit, b"250 closing connection\r\n").is_ok());
+        // By a filter: the connection stays open.
+        assert_eq!(error(&Quit, b"510 Command filtered\r\n").status_code(), Some(510));
         assert!(answered(&TakeOwnership, b"250 OK\r\n").is_ok());
     }
 

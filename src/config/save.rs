@@ -247,6 +247,33 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "testkit")]
+    #[test]
+    fn a_save_sends_one_command_and_a_refused_change_stays_pending() {
+        use crate::config::Config;
+        use crate::error::Error;
+        use crate::testkit::{Answer, FakeTor};
+
+        let tor = FakeTor::start();
+        tor.set_info("config/names", "ContactInfo String\nNumCPUs Integer");
+        let config = Config::new(&tor.controller());
+        config.save().unwrap();
+        config.set("ContactInfo", "me").unwrap();
+        config.set("NumCPUs", "2").unwrap();
+        let text = "Unacceptable option value: NumCPUs must be 1";
+        tor.expect("SETCONF ContactInfo=me NumCPUs=2", Answer::refused(513, text));
+        let Err(Error::Config(error)) = config.save() else { panic!("the save was not refused") };
+        assert_eq!(error.option(), Some("NumCPUs"));
+        config.set("NumCPUs", "1").unwrap();
+        tor.expect("SETCONF ContactInfo=me NumCPUs=1", Answer::ok());
+        config.save().unwrap();
+        config.save().unwrap();
+        let saves = tor.commands().into_iter().filter(|command| command.starts_with("SETCONF"));
+        assert_eq!(saves.count(), 2, "a save without changes sends nothing");
+        drop(config);
+        tor.finish();
+    }
+
     #[test]
     fn the_option_of_a_refusal_is_found() {
         let list = [

@@ -150,3 +150,6 @@ impl Publisher {
         self.status.uploads()
     }
 }
+
+#[cfg(all(test, feature = "testkit"))]
+mod tests;

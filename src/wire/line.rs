@@ -106,8 +106,22 @@ impl PartReader {
 
 #[cfg(test)]
 mod tests {
-    use super::{PartLine, PartReader};
+    use super::{Line, PartLine, PartReader};
     use crate::error::Error;
+
+    #[test]
+    fn a_line_is_bytes_and_text_and_debug_hides_a_secret() {
+        for (bytes, text) in [(&b"s Exit"[..], "s Exit"), (b"", ""), (b"caf\xe9", "caf\u{fffd}")] {
+            let line = Line::new(bytes);
+            assert_eq!(line.bytes(), bytes);
+            assert_eq!(line.text(), text);
+            assert_eq!(format!("{line}"), text);
+            assert_eq!(format!("[{line:>8}]"), format!("[{text:>8}]"));
+        }
+        assert_eq!(format!("{:?}", Line::new(b"s Exit")), "\"s Exit\"");
+        let secret = format!("{:?}", Line::new(b"PrivateKey=ED25519-V3:c2VjcmV0"));
+        assert!(secret.contains("PrivateKey") && !secret.contains("c2Vj"), "{secret}");
+    }
 
     #[test]
     fn the_lines_do_not_depend_on_the_ends_of_the_parts() {

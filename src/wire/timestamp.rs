@@ -132,6 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn each_month_has_its_days() {
+        let lengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        for (month, length) in (1..).zip(lengths) {
+            let noon = |day| seconds(&format!("2027-{month:02}-{day:02} 12:00:00"));
+            let last = noon(length).unwrap();
+            let next = match month {
+                12 => "2028-01-01 12:00:00".to_owned(),
+                _ => format!("2027-{:02}-01 12:00:00", month + 1),
+            };
+            assert_eq!(seconds(&next), Some(last + 86_400.0), "after month {month}");
+            assert_eq!(noon(length + 1), None, "in month {month}");
+        }
+    }
+
+    #[test]
     fn an_invalid_time_is_none() {
         for text in [
             "",

@@ -379,3 +379,20 @@ fn debug_shows_what_is_set_but_no_value_that_can_be_secret() {
     assert!(shown.contains("HashedControlPassword") && !shown.contains("16:AB"), "{shown}");
     assert!(format!("{:?}", LoadConf::new("NumCPUs 4")).starts_with("LoadConf"));
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn an_option_that_is_not_set_is_serialized_as_null() {
+    let conf = conf(
+        ["Log", "Nickname", "ContactInfo", "HashedControlPassword"],
+        b"250-Log=notice stdout\r\n250-Log=info stderr\r\n250-Nickname\r\n\
+          250-ContactInfo=\r\n250 HashedControlPassword=16:AB\r\n",
+    );
+    let expected = serde_json::json!({
+        "Log": ["notice stdout", "info stderr"],
+        "Nickname": null,
+        "ContactInfo": [""],
+        "HashedControlPassword": ["[redacted]"],
+    });
+    assert_eq!(serde_json::to_value(&conf).unwrap(), expected);
+}

@@ -17,6 +17,7 @@ fn one_reply_answers_every_key_in_order() {
     assert_eq!(info.get("version").as_deref(), Some("0.4.9.11"));
     assert_eq!(info.get("VERSION"), None, "keys are case-sensitive");
     assert_eq!((info.len(), info.is_empty()), (2, false));
+    assert!(answered(&GetInfo::new([""; 0]), b"250 OK\r\n").unwrap().is_empty());
 }
 
 #[test]

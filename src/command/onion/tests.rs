@@ -253,7 +253,7 @@ fn the_settings_of_a_caller_are_known() {
     assert_eq!(plain().pow_queue_burst(1).pow_argument(), Some("pow_queue_burst"));
     let mut service = plain().client(client()).client(client());
     service.set_clients([client()]);
-    assert!(sent(&service).ends_with(&format!("ClientAuthV3={CLIENT}\r\n")));
+    assert!(sent(&service).ends_with(&format!(" Port=80,8080 ClientAuthV3={CLIENT}\r\n")));
 }
 
 #[test]

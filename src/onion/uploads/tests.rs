@@ -1,9 +1,10 @@
 use std::time::{Duration, Instant};
 
 use super::{REMEMBERED, Uploads};
-use crate::error::UploadOutcome;
+use crate::error::{HsDirUpload, UploadOutcome};
 use crate::event::dialect::assert_dialect;
 use crate::event::{Event, EventText};
+use crate::names::HsDescReason;
 
 const A: &str = "$C7A616F79092E7AD491E9EEE7223A2BB640CA918~test009r";
 const B: &str = "$2752B817FDB074AB4FDB688E1DF45AE59E96A138~test001a";
@@ -15,22 +16,24 @@ const INDEX: &str = "3C0A5A659413B92BD4D4440A6F2626135176B98508E8A44EAFF873A6C70
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Applies lines as tor sends them, with `ONE` and `TWO` for the ids and without what all lines
-/// begin with.
-fn apply_at(uploads: &mut Uploads, lines: &[&str], now: Instant) {
+/// begin with. Returns the uploads that they change.
+fn apply_at(uploads: &mut Uploads, lines: &[&str], now: Instant) -> Vec<HsDirUpload> {
+    let mut changed = Vec::new();
     for line in lines {
         let line = line.replace("ONE", ONE).replace("TWO", TWO);
         let (action, rest) = line.split_once(' ').unwrap();
         let text = format!("HS_DESC {action} {SERVICE} {rest}");
         assert_dialect(&text);
         match Event::parse(EventText::new(text.as_bytes())) {
-            Event::HsDesc(event) => drop(uploads.apply(&event, now)),
+            Event::HsDesc(event) => changed.extend(uploads.apply(&event, now)),
             other => panic!("{other:?}"),
         }
     }
+    changed
 }
 
-fn apply(uploads: &mut Uploads, lines: &[&str]) {
-    apply_at(uploads, lines, Instant::now());
+fn apply(uploads: &mut Uploads, lines: &[&str]) -> Vec<HsDirUpload> {
+    apply_at(uploads, lines, Instant::now())
 }
 
 fn created(id: &str) -> String {
@@ -210,6 +213,17 @@ fn an_answer_to_an_upload_from_before_a_change_does_not_publish_the_changed_serv
     // tor has ended the former upload to the same directory.
     apply(&mut uploads, &[&upload(C, ONE), &uploaded(C)]);
     assert!(uploads.is_reachable() && uploads.all_answered());
+}
+
+#[test]
+fn the_outcome_of_an_upload_from_before_a_change_is_reported() {
+    let mut uploads = applied(&[upload(A, ONE), upload(B, ONE)]);
+    uploads.supersede();
+    let answers = [uploaded(A), failed(B, ONE, "UPLOAD_REJECTED")];
+    let changed = apply(&mut uploads, &answers.each_ref().map(String::as_str));
+    let outcomes: Vec<_> = changed.into_iter().map(|upload| upload.outcome).collect();
+    let reason = Some(HsDescReason::UploadRejected);
+    assert_eq!(outcomes, [UploadOutcome::Uploaded, UploadOutcome::Failed { reason }]);
 }
 
 #[test]

@@ -130,6 +130,26 @@ fn a_line_of_400_and_more_is_no_success() {
 }
 
 #[test]
+fn a_status_line_is_that_of_a_reply_of_an_event_or_of_neither() {
+    for (code, is_reply, is_event) in [
+        (199, false, false),
+        (250, true, false),
+        (299, true, false),
+        (300, false, false),
+        (451, true, false),
+        (552, true, false),
+        (599, true, false),
+        (600, false, true),
+        (650, false, true),
+        (699, false, true),
+        (700, false, false),
+    ] {
+        let line = StatusLine::parse(format!("{code} x").as_bytes()).unwrap();
+        assert_eq!((line.is_reply(), line.is_event()), (is_reply, is_event), "{code}");
+    }
+}
+
+#[test]
 fn debug_shows_the_code_and_the_size_of_a_reply_and_the_text_of_a_line() {
     let reply = reply("250-a=1\n250+b=\nabc\n.\n250 OK\n");
     let wire = "250-a=1\r\n250+b=\r\n250 OK\r\n".len();

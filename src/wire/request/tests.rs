@@ -67,6 +67,20 @@ fn data_is_dot_stuffed_and_ends_with_a_lone_dot() {
 }
 
 #[test]
+fn the_data_are_those_that_tor_reads() {
+    for (data, read) in [
+        ("a", "a\n"),
+        ("a\n.\r\n..b\nc", "a\n.\n..b\nc\n"),
+        ("a\n\n", "a\n\n"),
+        ("\n", "\n"),
+        (".", ".\n"),
+    ] {
+        let request = Request::new("LOADCONF").data("text", data.as_bytes()).unwrap();
+        assert_eq!(request.data_text().as_slice(), read.as_bytes(), "{data:?}");
+    }
+}
+
+#[test]
 fn a_raw_line_must_begin_with_a_keyword() {
     assert_eq!(refusal(""), "invalid argument \"command\": is empty");
     assert_eq!(refusal(" GETINFO"), "invalid argument \"command\": begins with a blank");
