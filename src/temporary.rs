@@ -166,7 +166,7 @@ fn sweep_one(parent: &File, name: &Path) -> io::Result<bool> {
             let modified = Duration::from_secs(u64::try_from(found.st_mtime).unwrap_or(u64::MAX));
             let now =
                 clock::system_now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let is_old = now.saturating_sub(modified) > UNLOCKED_LIMIT;
+            let is_old = now.saturating_sub(modified) >= UNLOCKED_LIMIT;
             if found.st_uid != geteuid().as_raw() || !is_old {
                 return Ok(false);
             }

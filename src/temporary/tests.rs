@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::{LOCK, TemporaryDirectory, UNLOCKED_LIMIT, recorded_process, sweep};
+use super::{LOCK, SWEEP_LIMIT, TemporaryDirectory, UNLOCKED_LIMIT, recorded_process, sweep};
+use crate::clock::{ManualClock, TICK, system_now};
 
 /// Creates the directory of a killed program, whose lock is free.
 fn abandoned(root: &Path, name: &str, lock: &str) -> PathBuf {
@@ -177,6 +178,38 @@ fn a_removal_that_was_interrupted_is_continued() {
         [&locked, &young, &empty, &full].map(|path| path.exists()),
         [false, true, false, true]
     );
+}
+
+#[test]
+fn a_sweep_begins_with_no_directory_at_its_limit() {
+    let root = tempfile::tempdir().unwrap();
+    // Each reading of the clock moves it: the first directory is one step after the start.
+    for (step, removed) in [(SWEEP_LIMIT, 0), (SWEEP_LIMIT - TICK, 1), (SWEEP_LIMIT / 4, 3)] {
+        for number in 0..5 {
+            abandoned(root.path(), &format!("torcon-{number}.tmp"), "");
+        }
+        let clock = ManualClock::start();
+        clock.tick_by(step);
+        sweep(root.path());
+        assert_eq!(entries(root.path()).len(), 5 - removed, "{step:?}");
+    }
+    sweep(root.path());
+    assert_eq!(entries(root.path()), Vec::<String>::new());
+}
+
+#[test]
+fn an_empty_directory_without_a_lock_file_is_removed_at_its_age_and_no_tick_before() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("torcon-unlocked.tmp");
+    fs::create_dir(&path).unwrap();
+    let clock = ManualClock::start();
+    File::open(&path).unwrap().set_modified(system_now()).unwrap();
+    clock.advance(UNLOCKED_LIMIT - TICK);
+    sweep(root.path());
+    assert!(path.exists());
+    clock.advance(TICK);
+    sweep(root.path());
+    assert!(!path.exists());
 }
 
 #[test]

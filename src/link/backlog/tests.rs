@@ -1,10 +1,11 @@
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{COUNT_SIZE, Item, Received, STALL_LIMIT, SendOutcome, backlog};
-use crate::clock::deadline_after;
+use super::{COUNT_SIZE, Item, NANOS_PER_BYTE, Received, STALL_LIMIT, SendOutcome, backlog};
+use crate::clock::{ManualClock, TICK, deadline_after};
 use crate::sync::channel::{RecvTimeoutError, TryRecvError, bounded, never};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -265,4 +266,44 @@ fn a_receiver_at_its_deadline_loses_no_item() {
     });
     received.sort_unstable();
     assert_eq!(received, (0..ITEMS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_sender_waits_for_room_until_the_last_tick_of_its_budget_which_received_bytes_refill() {
+    const SIZE: usize = 1000;
+    let clock = ManualClock::start();
+    let (mut sender, queue) = backlog::<u64, u64>(SIZE);
+    sender.send(1, SIZE, 1);
+    // Each check of the condition is one turn of the wait: the first is before it.
+    let turns = |sender: &mut super::BacklogSender<u64>, budget: Duration| {
+        let turns = Cell::new(0);
+        let has_room = sender.wait_for_room(1, &never(), || {
+            turns.set(turns.get() + 1);
+            match turns.get() {
+                2 => clock.advance(budget - TICK),
+                3 => clock.advance(TICK),
+                _ => {}
+            }
+            true
+        });
+        assert!(!has_room);
+        turns.get()
+    };
+    assert_eq!(turns(&mut sender, STALL_LIMIT), 3);
+    assert_eq!(turns(&mut sender, STALL_LIMIT), 0, "a stuck receiver delays the sender once");
+    assert_eq!(queue.recv(), Ok(Received::Item(1)));
+    sender.send(2, SIZE, 1);
+    let refilled = Duration::from_nanos(1000 * NANOS_PER_BYTE);
+    assert_eq!(turns(&mut sender, refilled), 3);
+    // Room at the last tick is in time.
+    assert_eq!(queue.recv(), Ok(Received::Item(2)));
+    sender.send(3, SIZE, 1);
+    let is_begun = Cell::new(false);
+    assert!(sender.wait_for_room(1, &never(), || {
+        if is_begun.replace(true) {
+            clock.advance(refilled - TICK);
+            assert_eq!(queue.try_recv(), Ok(Received::Item(3)));
+        }
+        true
+    }));
 }

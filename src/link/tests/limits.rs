@@ -1,10 +1,11 @@
 //! The limits of the calls of a link, with a clock that ticks at each reading: the peer is silent.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use super::{LIMIT, getinfo, link, open};
-use crate::clock::{ManualClock, deadline_after, elapsed_since, now};
+use crate::clock::{ManualClock, TICK, deadline_after, elapsed_since, now};
 use crate::error::{Disconnect, Error};
 use crate::link::backlog::backlog;
 use crate::link::chunk::Events;
@@ -105,4 +106,34 @@ fn a_reply_ends_a_call_while_the_clock_stands() {
     drop(clock);
     link.end(&Disconnect::Closed);
     peer.join().unwrap();
+}
+
+#[test]
+fn a_probe_follows_a_command_that_is_not_answered_at_its_limit_and_none_if_it_is_a_tick_before() {
+    for is_late in [false, true] {
+        let (_directory, path, listener) = silent();
+        let deadline = deadline_after(LIMIT);
+        let handshake = Handshake::open(&Endpoint::unix(path), deadline, limits(), None).unwrap();
+        let link = handshake.authenticated().unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let clock = ManualClock::start();
+        let deadline = deadline_after(LONG);
+        let ticket = link.submit(&getinfo(), deadline, LONG).unwrap();
+        clock.advance_to_just_before(deadline);
+        if is_late {
+            clock.advance(TICK);
+            // The spinning in front of the wait ends too.
+            clock.tick_by(STEP);
+            assert_timeout(ticket.wait(deadline, LONG).map(drop));
+        } else {
+            // The clock stands, so the wait ends with the reply, however late the reader is.
+            peer.write_all(b"250-a=1\r\n250 OK\r\n").unwrap();
+            ticket.wait(deadline, LONG).unwrap();
+        }
+        drop(clock);
+        link.end(&Disconnect::Closed);
+        let lines = BufReader::new(peer).lines().map(Result::unwrap);
+        let probes = lines.filter(|line| line.starts_with("GETINFO torcon/sync/")).count();
+        assert_eq!(probes, usize::from(is_late));
+    }
 }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::{Due, EXIT_AFTER_CLOSE, LaunchMachine, LaunchMessage, Step};
+use super::{
+    Due, EXIT_AFTER_CLOSE, FIRST_PAUSE, LONGEST_PAUSE, LaunchMachine, LaunchMessage, Step,
+};
 use crate::clock::{ManualClock, TICK, deadline_after, elapsed_since, now};
-use crate::error::{LaunchProblem, Wait};
+use crate::error::{LaunchProblem, Timeout, Wait};
 use crate::process::child::Child;
+use crate::process::control::Route;
 use crate::process::launch_state::LaunchState;
 use crate::process::tor_process::Shared;
 use crate::process::{Launcher, Progress};
@@ -95,4 +98,29 @@ fn a_tor_may_run_for_three_seconds_after_its_connection_was_closed() {
     clock.advance(EXIT_AFTER_CLOSE - TICK);
     assert!(matches!(machine.next_due(), Some((at, Due::StillRunning))
         if at == deadline_after(TICK)));
+}
+
+#[test]
+fn an_attempt_that_failed_is_repeated_after_a_pause_that_doubles() {
+    let clock = ManualClock::start();
+    let mut machine = machine();
+    let (attempt, attempts) = unbounded();
+    machine.route = Some(Arc::new(Route::Custom(Arc::new(move || {
+        attempt.send(()).unwrap();
+        Err(Timeout::new(Wait::Connect, STALL).into())
+    }))));
+    machine.retry.next = Some(now());
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..8 {
+        assert!(matches!(machine.next_step(), Step::Continue), "the attempt begins");
+        assert!(matches!(machine.next_step(), Step::Continue), "the attempt has failed");
+        assert_eq!(attempts.try_iter().count(), 1);
+        clock.advance(pause - TICK);
+        assert!(
+            matches!(machine.next_due(), Some((at, Due::Connect)) if at == deadline_after(TICK))
+        );
+        clock.advance(TICK);
+        pause = LONGEST_PAUSE.min(2 * pause);
+    }
+    assert_eq!(pause, LONGEST_PAUSE);
 }

@@ -386,6 +386,53 @@ impl AttachLoop {
 mod tests {
     use super::AttacherId;
 
+    #[cfg(feature = "testkit")]
+    #[test]
+    fn a_stream_is_left_to_tor_at_the_limit_of_its_attacher_and_no_tick_before() {
+        use std::sync::Arc;
+        use std::time::Duration;
+
+        use super::{AttachLoop, Attacher, Generation, LeaveStreams, Message};
+        use crate::clock::{ManualClock, TICK, deadline_after};
+        use crate::state::store::Store;
+        use crate::sync::channel::unbounded;
+        use crate::testkit::{Answer, FakeTor};
+
+        const LIMIT: Duration = Duration::from_secs(60);
+        let tor = FakeTor::start();
+        tor.set_conf("__LeaveStreamsUnattached", &["1"]);
+        tor.set_info("stream-status", "5 CONTROLLER_WAIT 0 a.example:80 PURPOSE=USER");
+        tor.expect("ATTACHSTREAM 5 0", Answer::ok());
+        let deadline = deadline_after(LIMIT);
+        let controller = tor.controller();
+        let generation = Generation::new(&controller, Store::new(false), deadline).unwrap();
+        let (option, _hook) = LeaveStreams::switch_on(&controller, false, deadline).unwrap();
+        let id = "5".parse().unwrap();
+        let stream = generation.store.read(|tracker| tracker.stream(&id).unwrap().info());
+        let (sender, messages) = unbounded();
+        let mut attach_loop = AttachLoop::new(generation, Arc::new(option), messages);
+        let (requests, asked) = unbounded();
+        let attacher =
+            Attacher { limit: LIMIT, requests, answers: sender.clone(), active: Arc::default() };
+
+        let clock = ManualClock::start();
+        attach_loop.handle(Message::AddAttacher(AttacherId::new(0), attacher)).unwrap();
+        attach_loop.handle(Message::Waiting(stream)).unwrap();
+        assert_eq!(asked.try_iter().count(), 1);
+        let mut next = || {
+            // Messages that arrive all the time do not delay the limit.
+            sender.send(Message::Closed("6".parse().unwrap())).unwrap();
+            let message = attach_loop.next();
+            attach_loop.leave_late_streams().unwrap();
+            (message.is_some(), attach_loop.requests.len())
+        };
+        clock.advance(LIMIT - TICK);
+        assert_eq!(next(), (true, 1));
+        clock.advance(TICK);
+        assert_eq!(next(), (false, 0));
+        tor.wait_expected();
+    }
+
     #[test]
     fn the_highest_priority_is_asked_first_and_among_equals_the_attacher_that_was_added_last() {
         let ids = [0, 5, -1, 0, 5].map(AttacherId::new);
