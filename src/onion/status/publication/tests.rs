@@ -1,5 +1,6 @@
 //! The wait for the publication, without a tor.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -180,6 +181,20 @@ fn each_change_of_an_upload_is_reported_once_and_only_to_a_wait_that_reports() {
     service.uploaded(0);
     assert_eq!(waiter.join().unwrap(), [pending, uploaded]);
     assert_eq!(state().reporters, 0);
+}
+
+#[test]
+fn nothing_is_kept_for_a_report_that_has_ended_by_a_panic() {
+    let service = Service::patient(AtDisconnection::End);
+    service.upload(0);
+    let mut report = |_| {
+        service.uploaded(0);
+        resume_unwind(Box::new(()));
+    };
+    let wait = || service.status.wait(All, LONG, None, Some(&mut report));
+    assert!(catch_unwind(AssertUnwindSafe(wait)).is_err());
+    let state = service.status.state.lock();
+    assert_eq!((state.reporters, state.unreported.len()), (0, 0));
 }
 
 #[test]
