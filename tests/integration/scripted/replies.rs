@@ -1,9 +1,10 @@
 //! Replies of every form.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use torcon::command::ConfValue;
-use torcon::{ConnectOptions, Error, EventKind};
+use torcon::{ConnectOptions, Controller, Error, EventKind};
 
 use super::{chain, closed, connected, served, value};
 use crate::support::fake_tor::FakeTor;
@@ -263,17 +264,35 @@ fn getinfo_keeps_the_case_of_keys_and_needs_at_least_one() {
 
 #[test]
 fn a_reply_to_another_command_ends_the_connection() {
-    // No reply may go to the wrong caller.
-    for reply in ["250-traffic/read=1\r\n250 OK\r\n", "250 OK\r\n", "250+b=\r\n.\r\n250 OK\r\n"] {
+    // No reply may go to the wrong caller, whichever method sends the command.
+    let calls: [(&str, fn(&Controller) -> Result<(), Error>); 4] = [
+        ("get_info_one", |controller| controller.get_info_one("version").map(drop)),
+        ("command", |controller| controller.command("GETINFO version").map(drop)),
+        ("queue_command", |controller| {
+            controller.queue_command("GETINFO version")?.wait().map(drop)
+        }),
+        ("command_lines", |controller| {
+            controller.command_lines("GETINFO version", |_| ControlFlow::Continue(()))
+        }),
+    ];
+    let replies = [
+        "250-traffic/read=1\r\n250 OK\r\n",
+        "250 OK\r\n",
+        "250+b=\r\n.\r\n250 OK\r\n",
+        "552 Unrecognized key \"traffic/read\"\r\n",
+    ];
+    for ((method, call), reply) in calls.iter().flat_map(|call| replies.map(|reply| (call, reply)))
+    {
         let (tor, controller) = connected(move |script| {
             script.expect("GETINFO version").send(reply).expect_end();
         });
-        let error = controller.get_info_one("version").unwrap_err();
-        assert!(matches!(error, Error::Protocol(_)), "{error:?}");
+        let error = call(&controller).unwrap_err();
+        assert!(matches!(error, Error::Protocol(_)), "{method} {reply}: {error:?}");
         assert!(chain(&error).starts_with("cannot read the reply to GETINFO: "), "{error}");
         assert_eq!(
             closed(controller.get_info_one("version")),
-            "replies are out of step with commands: a reply belongs to another command"
+            "replies are out of step with commands: a reply belongs to another command",
+            "{method} {reply}"
         );
         tor.finish();
     }
