@@ -560,3 +560,6 @@ impl fmt::Debug for Shared {
 #[cfg(all(test, shuttle))]
 #[path = "../tests/schedules/models/state.rs"]
 mod schedules;
+
+#[cfg(test)]
+mod tests;

@@ -188,8 +188,13 @@ fn contains_name(text: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{GroupState, SaveForm, rejected_option, settings};
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+    use std::thread::{self, JoinHandle};
+
+    use super::{Config, Error, GroupState, SaveForm, rejected_option, settings};
     use crate::config::schema::{Schema, TorOption};
+    use crate::controller::{ConnectOptions, Controller};
 
     fn states(list: &[(&str, GroupState)]) -> Vec<(TorOption, GroupState)> {
         let schema = Schema::known();
@@ -247,31 +252,52 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "testkit")]
+    /// Returns the controller of a tor that knows two options and refuses `NumCPUs=2`, and the
+    /// commands that it has received when the connection has ended.
+    fn tor() -> (Controller, JoinHandle<Vec<String>>) {
+        let (stream, mut tor) = UnixStream::pair().unwrap();
+        let serve = move || {
+            let lines = BufReader::new(tor.try_clone().unwrap()).lines().map(Result::unwrap);
+            let answered = lines.inspect(|line| {
+                let reply = match line.split(' ').next() {
+                    Some("PROTOCOLINFO") => {
+                        "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n\
+                         250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n"
+                    }
+                    Some("GETINFO") => {
+                        "250+config/names=\r\nContactInfo String\r\nNumCPUs Integer\r\n.\r\n\
+                         250 OK\r\n"
+                    }
+                    Some("SETCONF") if line.ends_with("NumCPUs=2") => {
+                        "513 Unacceptable option value: NumCPUs must be 1\r\n"
+                    }
+                    _ => "250 OK\r\n",
+                };
+                tor.write_all(reply.as_bytes()).unwrap();
+            });
+            answered.collect()
+        };
+        let thread = thread::Builder::new().name("tor".to_owned()).spawn(serve).unwrap();
+        (ConnectOptions::new().connect_stream(stream).unwrap(), thread)
+    }
+
     #[test]
     fn a_save_sends_one_command_and_a_refused_change_stays_pending() {
-        use crate::config::Config;
-        use crate::error::Error;
-        use crate::testkit::{Answer, FakeTor};
-
-        let tor = FakeTor::start();
-        tor.set_info("config/names", "ContactInfo String\nNumCPUs Integer");
-        let config = Config::new(&tor.controller());
+        let (controller, tor) = tor();
+        let config = Config::new(&controller);
         config.save().unwrap();
         config.set("ContactInfo", "me").unwrap();
         config.set("NumCPUs", "2").unwrap();
-        let text = "Unacceptable option value: NumCPUs must be 1";
-        tor.expect("SETCONF ContactInfo=me NumCPUs=2", Answer::refused(513, text));
         let Err(Error::Config(error)) = config.save() else { panic!("the save was not refused") };
         assert_eq!(error.option(), Some("NumCPUs"));
         config.set("NumCPUs", "1").unwrap();
-        tor.expect("SETCONF ContactInfo=me NumCPUs=1", Answer::ok());
         config.save().unwrap();
         config.save().unwrap();
-        let saves = tor.commands().into_iter().filter(|command| command.starts_with("SETCONF"));
-        assert_eq!(saves.count(), 2, "a save without changes sends nothing");
-        drop(config);
-        tor.finish();
+        drop((config, controller));
+        let mut commands = tor.join().unwrap();
+        commands.retain(|command| command.starts_with("SETCONF"));
+        let expected = ["SETCONF ContactInfo=me NumCPUs=2", "SETCONF ContactInfo=me NumCPUs=1"];
+        assert_eq!(commands, expected, "a save without changes sends nothing");
     }
 
     #[test]

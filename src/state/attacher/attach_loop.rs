@@ -386,7 +386,6 @@ impl AttachLoop {
 mod tests {
     use super::AttacherId;
 
-    #[cfg(feature = "testkit")]
     #[test]
     fn a_stream_is_left_to_tor_at_the_limit_of_its_attacher_and_no_tick_before() {
         use std::sync::Arc;
@@ -395,18 +394,18 @@ mod tests {
         use super::{AttachLoop, Attacher, Generation, LeaveStreams, Message};
         use crate::clock::{ManualClock, TICK, deadline_after};
         use crate::state::store::Store;
+        use crate::state::tests::fake_tor::{Contents, FakeTor};
         use crate::sync::channel::unbounded;
-        use crate::testkit::{Answer, FakeTor};
 
         const LIMIT: Duration = Duration::from_secs(60);
-        let tor = FakeTor::start();
-        tor.set_conf("__LeaveStreamsUnattached", &["1"]);
-        tor.set_info("stream-status", "5 CONTROLLER_WAIT 0 a.example:80 PURPOSE=USER");
-        tor.expect("ATTACHSTREAM 5 0", Answer::ok());
+        let tor = FakeTor::start(&Contents {
+            streams: &["5 CONTROLLER_WAIT 0 a.example:80 PURPOSE=USER"],
+            leaves_streams: true,
+            ..Contents::default()
+        });
         let deadline = deadline_after(LIMIT);
-        let controller = tor.controller();
-        let generation = Generation::new(&controller, Store::new(false), deadline).unwrap();
-        let (option, _hook) = LeaveStreams::switch_on(&controller, false, deadline).unwrap();
+        let generation = Generation::new(&tor.controller, Store::new(false), deadline).unwrap();
+        let (option, _hook) = LeaveStreams::switch_on(&tor.controller, false, deadline).unwrap();
         let id = "5".parse().unwrap();
         let stream = generation.store.read(|tracker| tracker.stream(&id).unwrap().info());
         let (sender, messages) = unbounded();
@@ -428,9 +427,10 @@ mod tests {
         };
         clock.advance(LIMIT - TICK);
         assert_eq!(next(), (true, 1));
+        assert_eq!(tor.commands("ATTACHSTREAM"), Vec::<String>::new());
         clock.advance(TICK);
         assert_eq!(next(), (false, 0));
-        tor.wait_expected();
+        assert_eq!(tor.commands("ATTACHSTREAM"), ["ATTACHSTREAM 5 0"]);
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! A state that is moved from one fake tor to the next.
 
 mod attachers;
-mod fake_tor;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use self::fake_tor::{Contents, FakeTor, eventually};
 use crate::clock::deadline_after;
 use crate::controller::ConnectOptions;
 use crate::error::{Disconnect, Error, Result};
 use crate::names::{CircuitId, StreamReason};
+use crate::state::tests::fake_tor::{Contents, FakeTor, eventually};
 use crate::state::{AddressChange, CircuitChange, State, StreamChange};
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::fake_tor::{Contents, FakeTor, OPTION, eventually};
 use super::{LIMIT, next};
 use crate::clock::deadline_after;
 use crate::error::Disconnect;
+use crate::state::tests::fake_tor::{Contents, FakeTor, OPTION, eventually};
 use crate::state::{Attach, AttacherGuard, AttacherOptions, CircuitChange, State, StreamInfo};
 use crate::sync::Mutex;
 use crate::sync::channel::{RecvTimeoutError, TryRecvError, bounded, unbounded};

@@ -7,38 +7,40 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::LIMIT;
 use crate::controller::{ConnectOptions, Controller};
 use crate::sync::Mutex;
 
-pub(super) const OPTION: &str = "__LeaveStreamsUnattached";
+/// A limit that is never reached in a successful run.
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub(in crate::state) const OPTION: &str = "__LeaveStreamsUnattached";
 
 /// The contents and replies of a fake tor.
 #[derive(Clone, Default)]
-pub(super) struct Contents {
-    pub(super) circuits: &'static [&'static str],
-    pub(super) streams: &'static [&'static str],
-    pub(super) mappings: &'static [&'static str],
+pub(in crate::state) struct Contents {
+    pub(in crate::state) circuits: &'static [&'static str],
+    pub(in crate::state) streams: &'static [&'static str],
+    pub(in crate::state) mappings: &'static [&'static str],
     /// The value of [`OPTION`].
-    pub(super) leaves_streams: bool,
+    pub(in crate::state) leaves_streams: bool,
     /// The keyword of a command that is refused.
-    pub(super) refused: Option<&'static str>,
+    pub(in crate::state) refused: Option<&'static str>,
 }
 
 /// A fake tor with one connection, and its controller.
-pub(super) struct FakeTor {
-    pub(super) controller: Controller,
+pub(in crate::state) struct FakeTor {
+    pub(in crate::state) controller: Controller,
     commands: Arc<Mutex<Vec<String>>>,
     socket: Arc<Mutex<UnixStream>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl FakeTor {
-    pub(super) fn start(contents: &Contents) -> Self {
+    pub(in crate::state) fn start(contents: &Contents) -> Self {
         Self::start_with(contents, &ConnectOptions::new())
     }
 
-    pub(super) fn start_with(contents: &Contents, options: &ConnectOptions) -> Self {
+    pub(in crate::state) fn start_with(contents: &Contents, options: &ConnectOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control");
         let listener = UnixListener::bind(&path).unwrap();
@@ -60,17 +62,17 @@ impl FakeTor {
     }
 
     /// Sends an event.
-    pub(super) fn event(&self, text: &str) {
+    pub(in crate::state) fn event(&self, text: &str) {
         self.socket.lock().write_all(format!("650 {text}\r\n").as_bytes()).unwrap();
     }
 
     /// Ends the connection, as a tor that is killed does.
-    pub(super) fn cut(&self) {
+    pub(in crate::state) fn cut(&self) {
         let _ = self.socket.lock().shutdown(Shutdown::Both);
     }
 
     /// Returns the commands that begin with a text.
-    pub(super) fn commands(&self, beginning: &str) -> Vec<String> {
+    pub(in crate::state) fn commands(&self, beginning: &str) -> Vec<String> {
         let mut commands = self.commands.lock().clone();
         commands.retain(|command| command.starts_with(beginning));
         commands
@@ -145,7 +147,7 @@ fn snapshot(contents: &Contents) -> String {
 
 /// Waits until a condition holds.
 #[track_caller]
-pub(super) fn eventually(mut holds: impl FnMut() -> bool) {
+pub(in crate::state) fn eventually(mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < deadline, "the condition never held");
