@@ -264,8 +264,10 @@ fn getinfo_keeps_the_case_of_keys_and_needs_at_least_one() {
 
 #[test]
 fn a_reply_to_another_command_ends_the_connection() {
+    type Call = fn(&Controller) -> Result<(), Error>;
+
     // No reply may go to the wrong caller, whichever method sends the command.
-    let calls: [(&str, fn(&Controller) -> Result<(), Error>); 4] = [
+    let calls: [(&str, Call); 4] = [
         ("get_info_one", |controller| controller.get_info_one("version").map(drop)),
         ("command", |controller| controller.command("GETINFO version").map(drop)),
         ("queue_command", |controller| {

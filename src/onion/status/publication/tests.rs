@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::LAST_UPLOADS;
 use crate::controller::HookEvent;
@@ -144,8 +144,10 @@ fn an_upload_without_an_answer_fails_at_its_limit() {
     let limits = UploadLimits { answer: Duration::from_millis(20), grace: Duration::ZERO };
     let service = Service::new(AtDisconnection::End, limits);
     service.upload(0);
+    let begin = Instant::now();
     let result = service.status.wait(First, LONG, None, None);
     assert!(is_not_published(&result), "{result:?}");
+    assert!(begin.elapsed() < LONG, "the limit of the upload ends the wait");
     assert!(service.status.uploads()[0].to_string().contains("no answer"));
 }
 
