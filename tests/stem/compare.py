@@ -33,6 +33,7 @@ import documents
 import event_tables
 import live
 import live_reasons  # Adds its reasons.
+import network
 import reading
 import reasons
 import recordings
@@ -241,12 +242,14 @@ def compare_session(comparison, program, recorded, seed, count, directory):
     live.written(both, seed, count // 10)
     live.versions(both)
     live.policies(both, seed, count)
+    live.names(both, seed, count // 10)
     answers.written(seed, count // 10)
-    live.network(both, directory)
+    network.compare(both, directory)
+    live.decrypt(both)
     # No tor writes when the documents are read.
     torcon.close()
     descriptors = directory / "cached-onion-descriptors"
-    descriptors.write_text("@type hidden-service-descriptor-3 1.0\n" + "".join(both.descriptors))
+    descriptors.write_text("@type hidden-service-descriptor-3 1.0\n" + "".join(text for _, text in both.descriptors))
 
 
 def all_files(path):

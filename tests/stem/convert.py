@@ -107,6 +107,16 @@ def certificate(pem):
     }
 
 
+def allowed(policy, targets):
+    """Returns the targets that an exit policy of Stem allows."""
+    found = []
+    for target in targets:
+        address, port = target.rsplit(":", 1)
+        if policy.can_exit_to(address.strip("[]"), int(port)):
+            found.append(target)
+    return found
+
+
 def packages(value):
     return [{"name": name, "version": version, "url": url, "digests": digests}
             for name, version, url, digests in value]
@@ -227,3 +237,38 @@ def annotations(lines):
 
 def without_types(lines):
     return [line for line in lines if not line.startswith("@type ")]
+
+
+def auth_clients(value):
+    """Returns the values of each client by its id."""
+    return {unpadded(one.id): [unpadded(one.iv), unpadded(one.cookie)] for one in value.values()}
+
+
+def auth_clients_of_torcon(value):
+    return {bytes_to_base64(one["id"]): [bytes_to_base64(one["iv"]), bytes_to_base64(one["encrypted_cookie"])]
+            for one in value}
+
+
+def bytes_to_base64(value):
+    return to_base64(bytes(value)) if isinstance(value, list) else value
+
+
+def link_specifiers(value):
+    """Returns the number and the bytes of each link specifier."""
+    return [[one.type, one.value.hex().upper()] for one in value]
+
+
+def links(value):
+    """Returns torcon's link specifiers in the same form."""
+    found = []
+    for one in value:
+        (name, inner), = one.items()
+        if name in ("Ipv4", "Ipv6"):
+            address, port = inner.rsplit(":", 1)
+            packed = ipaddress.ip_address(address.strip("[]")).packed + int(port).to_bytes(2, "big")
+            found.append([0 if name == "Ipv4" else 1, packed.hex().upper()])
+        elif name == "LegacyId":
+            found.append([2, inner])
+        else:
+            found.append([3, base64.b64decode(f"{inner}=").hex().upper()])
+    return found

@@ -60,6 +60,30 @@ def quoted_twice(kind, field, torcon, stem, context):
     return None
 
 
+# Names: the values of the context are the text and torcon's error.
+
+@reason
+def line_feed_of_a_name(kind, _field, torcon, stem, context):
+    if kind == "name" and stem and not torcon and context.torcon.endswith("\n"):
+        return "Stem accepts a line feed behind a name"
+    return None
+
+
+@reason
+def number_of_a_fingerprint(kind, field, torcon, stem, context):
+    if kind == "name" and field == "fingerprint" and stem and not torcon \
+            and not re.fullmatch("[0-9A-Fa-f]*", context.torcon.removeprefix("$")):
+        return "Stem accepts every number in base 16 that is 40 characters long, such as one with a sign"
+    return None
+
+
+@reason
+def checksum(kind, field, torcon, stem, context):
+    if kind == "name" and field == "onion" and stem and not torcon and "wrong checksum" in context.stem:
+        return "Stem does not compare the checksum of an address"
+    return None
+
+
 # Answers.
 
 @reason

@@ -5,6 +5,7 @@ import io
 import stem.descriptor
 import stem.prereq
 from stem.descriptor import DocumentHandler
+from stem.descriptor.hidden_service import HiddenServiceDescriptorV3
 
 import tables
 
@@ -20,9 +21,25 @@ FIRST_WORDS = {
 STATUSES = ("network-status-consensus-3", "network-status-vote-3", "network-status-microdesc-consensus-3")
 
 
+IS_CRYPTO_AVAILABLE = stem.prereq.is_crypto_available
+
+
 def forgo_signatures():
     """Keeps Stem from verifying signatures, which those of random documents do not survive."""
     stem.prereq.is_crypto_available = lambda *_arguments, **_named: False
+
+
+def decrypted(descriptor, address):
+    """Returns the second layer of the descriptor of an onion service, and why there is none."""
+    stem.prereq.is_crypto_available = IS_CRYPTO_AVAILABLE
+    try:
+        return HiddenServiceDescriptorV3(descriptor.encode()).decrypt(address), None
+    except ImportError as error:
+        raise SystemExit(f"install python3-cryptography: {error}") from error
+    except Exception as error:  # Stem has no class of its own for this.
+        return None, str(error)
+    finally:
+        forgo_signatures()
 
 
 def kind_of(path):

@@ -148,13 +148,6 @@ def rules_behind_the_last(kind, field, torcon, stem, context):
     return None
 
 
-@rarely
-def negative_uptime(_kind, field, torcon, stem, _context):
-    if field == "uptime" and torcon is None and stem is not None and stem < 0:
-        return "a negative uptime, which tors before 0.1.2.7 published by mistake, is no duration"
-    return None
-
-
 @reason
 def validity(_kind, field, torcon, _stem, context):
     """Whether a document is valid as a whole."""
@@ -314,16 +307,16 @@ def blanks(_kind, _field, _torcon, _stem, context):
 
 
 @rarely
-def port_zero(_kind, field, _torcon, _stem, context):
-    if field == "exit_policy" and context.after().endswith(":0-65535"):
+def port_zero(_kind, field, torcon, stem, _context):
+    if field == "exit_policy" and torcon and torcon.replace(":0-65535", ":*") == stem:
         return "Stem writes the ports 0-65535 as *"
     return None
 
 
 @rarely
-def open_bracket(_kind, field, _torcon, _stem, context):
-    if field == "or_addresses" and "[" in context.after() and "]" not in context.after():
-        return "Stem accepts an address without the second bracket"
+def leading_zero(kind, field, torcon, _stem, context):
+    if kind == "microdescriptor" and field == "exit_policy" and torcon and re.search(r"\b0\d", context.after()):
+        return "torcon accepts ports that begin with a zero, as tor does"
     return None
 
 

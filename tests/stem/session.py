@@ -16,6 +16,9 @@ import stem.socket
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CARGO = ["cargo", "run", "-q", "--all-features", "--example", "stem"]
 
+# How long either library waits for an event or an end, in seconds. Machines can be loaded.
+LIMIT = 60
+
 # What either library has instead of a value that it does not return.
 REFUSED = "refused"
 
@@ -156,7 +159,7 @@ class StemEvents:
         def index():
             return next((number for number, one in enumerate(self.found) if text in str(one)), None)
         with self.has_new:
-            if not self.has_new.wait_for(lambda: index() is not None, timeout=20):
+            if not self.has_new.wait_for(lambda: index() is not None, timeout=LIMIT):
                 raise SystemExit(f"Stem received no event with {text}")
             end = index() + 1
             found, self.found = self.found[:end], self.found[end:]

@@ -17,8 +17,9 @@ import stem.descriptor.router_status_entry as router_status_entry
 import stem.descriptor.server_descriptor as server_descriptor
 from stem.descriptor import DigestEncoding, DigestHash
 
-from convert import (addresses, annotations, certificate, certificate_type,
-                     digests_of_packages, floats, hex_to_base64, key_type,
+from convert import (addresses, annotations, auth_clients, auth_clients_of_torcon, certificate,
+                     certificate_type, digests_of_packages, floats, hex_to_base64, key_type,
+                     link_specifiers, links,
                      microdescriptor_hashes, noise, numbers, of_keys, one_or_zero, or_else, packages,
                      parsed_versions, policy, port_counts, rest, rounded,
                      rounded_values, same, seconds, simplified_policy,
@@ -209,7 +210,7 @@ STATUS_EXCLUDED = {
     "version_line": "the line of version, which torcon returns among `items`",
 }
 
-DECRYPTED = "the tests of the feature `onion-descriptor` decrypt what services of a network published"
+DECRYPTED = "`live.py` compares the layers in their own tables"
 
 SHARED_RANDOM = {
     "shared_randomness_previous_reveal_count": Row("shared_random_previous.reveals"),
@@ -398,6 +399,32 @@ KINDS = {
         **INHERITED, "superencrypted": "an object, which torcon decrypts or returns among `items`", "decrypt": DECRYPTED,
         "address_from_identity_key": "converts an address", "identity_key_from_address": "converts an address",
     }),
+    "second layer": Kind(hidden_service.InnerLayer, {
+        "outer": Part("first_layer", "first layer"),
+        "formats": Row("create2_formats"),
+        "intro_auth": Row("intro_auth_required"),
+        "is_single_service": Row("is_single_onion_service"),
+        "introduction_points": Part("introduction_points", "introduction point"),
+    }, {**INHERITED, "get_unrecognized_lines": "newer lines, of which torcon has the values"}),
+    "first layer": Kind(hidden_service.OuterLayer, {
+        "auth_type": Row("auth_type"),
+        "ephemeral_key": Row("ephemeral_key", unpadded),
+        "clients": Row("auth_clients", auth_clients, auth_clients_of_torcon),
+    }, {**INHERITED, "encrypted": "what both decrypt",
+        "get_unrecognized_lines": "newer lines, of which torcon has the values"}),
+    "introduction point": Kind(hidden_service.IntroductionPointV3, {
+        "link_specifiers": Row("link_specifiers", link_specifiers, links),
+        "onion_key_raw": Row("onion_key", unpadded),
+        "auth_key_cert": Part("auth_key_certificate", "Ed25519 certificate"),
+        "enc_key_raw": Row("enc_key", unpadded),
+        "enc_key_cert": Part("enc_key_certificate", "Ed25519 certificate"),
+        "legacy_key_raw": Row("legacy_key"),
+        "legacy_key_cert": Row("legacy_key_certificate"),
+    }, {
+        **dict.fromkeys(("auth_key", "enc_key", "legacy_key", "onion_key"), "an object, made of the raw value"),
+        **dict.fromkeys(("create_for_address", "create_for_link_specifiers", "encode"), "writes"),
+        "parse": "parses", **dict.fromkeys(("count", "index"), "of tuples"),
+    }),
     "Ed25519 certificate": Kind(stem.descriptor.certificate.Ed25519CertificateV1, {
         "type_int": Row("certificate_type", certificate_type),
         "expiration": Row("expires", seconds),
@@ -417,8 +444,7 @@ KINDS = {
 
 # Classes without a table.
 UNCOMPARED = {
-    hidden_service.OuterLayer: DECRYPTED, hidden_service.InnerLayer: DECRYPTED,
-    hidden_service.IntroductionPointV3: DECRYPTED, hidden_service.AuthorizedClient: DECRYPTED,
+    hidden_service.AuthorizedClient: "its values are those of `clients`",
     hidden_service.HiddenServiceDescriptorV2: "tor has removed services of version 2",
     networkstatus.NetworkStatusDocumentV2: "tor writes none since 2013",
     router_status_entry.RouterStatusEntryV2: "entries of such a document",
@@ -437,6 +463,7 @@ def attributes(cls):
             "routers", "directory_authorities", "is_shared_randomness_participate",
             "shared_randomness_commitments"),
         networkstatus.DirectoryAuthority: ("key_certificate", "fingerprint"),
+        hidden_service.InnerLayer: ("outer",),
         server_descriptor.RelayDescriptor: ("hidden_service_dir",),
         server_descriptor.BridgeDescriptor: ("hidden_service_dir",),
         router_status_entry.RouterStatusEntryV3: ("document",),

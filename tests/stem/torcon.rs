@@ -16,15 +16,18 @@ use torcon::command::{
     AddOnion, AddedOnion, AuthChallenge, Command, ConfMap, ConfValue, ExtendCircuit, GetConf,
     GetInfo, GetProtocolInfo, MapAddress, MapOutcome, ProtocolInfo, SendSignal,
 };
-use torcon::descriptor::{ExitPolicy, RouterStatuses};
+use torcon::descriptor::{ExitPolicy, OnionDescriptor, RouterStatuses};
 use torcon::event::{Event, EventText};
-use torcon::names::{Fingerprint, ListenerKind, OnionPort, Signal, TorVersion};
+use torcon::names::{
+    CircuitId, Fingerprint, ListenerKind, Nickname, OnionAddress, OnionPort, Signal, StreamId,
+    TorVersion,
+};
 use torcon::testnet::PrivateNetwork;
 use torcon::{ConnectOptions, Controller, EventKind, EventQueue, Launcher, Reply, ReplyLine, Tor};
 
 type Result<T> = std::result::Result<T, Box<dyn StdError + Send + Sync>>;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> Result<()> {
     let mut session = Session::default();
@@ -60,6 +63,11 @@ impl Session {
                 Ok(json!([one.to_string(), one.numbers(), one.status_tag(), order]))
             }
             ["policy", rules, targets @ ..] => policy(Some(rules.parse()?), targets),
+            ["decrypt", service, descriptor] => {
+                let descriptor = OnionDescriptor::parse(bytes(descriptor))?;
+                Ok(serde_json::to_value(descriptor.decrypt(&service.parse()?, None)?)?)
+            }
+            ["name", kind, text] => name(kind, text),
             ["network", directory] => self.launch(Path::new(directory)),
             ["connect", endpoint] => {
                 self.events = None;
@@ -238,6 +246,18 @@ fn added_onion(onion: &AddedOnion) -> Value {
         "service_id": onion.address.service_id(),
         "key": onion.key.as_ref().map(|key| key.reveal_blob().clone()),
         "clients": clients,
+    })
+}
+
+/// Returns a name as torcon writes it.
+fn name(kind: &str, text: &str) -> Result<Value> {
+    Ok(match kind {
+        "fingerprint" => text.parse::<Fingerprint>()?.to_string().into(),
+        "nickname" => text.parse::<Nickname>()?.to_string().into(),
+        "circuit" => text.parse::<CircuitId>()?.to_string().into(),
+        "stream" => text.parse::<StreamId>()?.to_string().into(),
+        "onion" => text.parse::<OnionAddress>()?.service_id().into(),
+        _ => return Err("an unknown kind of name".into()),
     })
 }
 
