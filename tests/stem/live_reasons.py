@@ -79,8 +79,9 @@ def number_of_a_fingerprint(kind, field, torcon, stem, context):
 
 @reason
 def checksum(kind, field, torcon, stem, context):
-    if kind == "name" and field == "onion" and stem and not torcon and "wrong checksum" in context.stem:
-        return "Stem does not compare the checksum of an address"
+    if kind == "name" and field == "onion" and stem and not torcon \
+            and ("wrong checksum" in context.stem or "must be of version 3" in context.stem):
+        return "Stem compares neither the checksum nor the version of an address"
     return None
 
 
