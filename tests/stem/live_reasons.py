@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 
-from reasons import reason
+from reasons import rarely, reason
 from session import REFUSED
 
 
@@ -145,8 +145,15 @@ def some_refused(kind, _field, torcon, stem, context):
 @reason
 def other_successes(kind, _field, torcon, stem, context):
     if kind.startswith("reply ") and torcon != REFUSED \
-            and re.search(rb"(?m)^2(?!50)\d\d[- +]", context.stem) is not None:
-        return "torcon counts every code from 200 to 299 as success, Stem only 250"
+            and re.search(rb"(?m)^(?!250)[0-3]\d\d[- +]", context.stem) is not None:
+        return "torcon counts every code below 400 as success, Stem only 250"
+    return None
+
+
+@rarely
+def single_dot(kind, _field, torcon, _stem, context):
+    if kind == "reply GETINFO" and torcon != REFUSED and re.search(rb"(?m)^\.[^.\r]", context.stem):
+        return "torcon removes the dot before every line of data, Stem only one before another"
     return None
 
 
@@ -163,10 +170,12 @@ DEMANDS = (
     ("GETCONF", "expected the options by their full current names", "torcon demands the full names of options"),
     ("GETCONF", "expected an option", "torcon compares the options with those that were asked for"),
     ("GETINFO", "expected OK after the last key", "torcon demands one line for each key"),
+    ("GETINFO", "expected each queried key", "torcon demands one line for each key"),
     ("MAPADDRESS", "expected the pair that was sent", "torcon compares the pairs with those that were sent"),
     ("MAPADDRESS", "expected a line for each pair", "torcon demands one line for each pair"),
     ("ADD_ONION", "expected the address of a service", "torcon demands a valid address and OK"),
     ("ADD_ONION", "expected the key of a service", "torcon demands a valid key"),
+    ("ADD_ONION", "expected the address that belongs to the key", "torcon demands a valid key"),
     ("SINGLELINE", "expected OK", "torcon demands OK; Stem accepts any text of a success"),
     ("PROTOCOLINFO", "a line VERSION with the version of tor", "torcon demands the version of tor"),
     ("PROTOCOLINFO", "COOKIEFILE= and a path in quotes", "torcon demands both quotes of the path"),
