@@ -4,18 +4,16 @@
 //! a deadline has passed is what [`has_passed`] says, also after a wait that has timed out. So unit
 //! tests reach each side of a limit without a pause: see `ManualClock`.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::sync::channel::{Receiver, RecvTimeoutError};
 use crate::sync::{Condvar, MutexGuard};
 
-use self::system::instant as system_instant;
+use self::system::now as system_instant;
 #[cfg(not(test))]
-use self::system::{instant, pause, system_time};
+pub(crate) use self::system::{now, sleep, system_now};
 #[cfg(test)]
-pub(crate) use self::tests::{ManualClock, TICK};
-#[cfg(test)]
-use self::tests::{instant, pause, system_time};
+pub(crate) use self::tests::{ManualClock, TICK, now, sleep, system_now};
 
 /// Limits longer than this count as this.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -23,40 +21,28 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// The clocks of the operating system.
 mod system {
     #[cfg(not(all(test, shuttle)))]
-    use super::Instant;
-    use super::{Duration, SystemTime};
-
-    #[cfg(not(all(test, shuttle)))]
-    pub(super) fn instant() -> Instant {
-        Instant::now()
-    }
+    use std::time::Instant;
+    use std::time::{Duration, SystemTime};
 
     /// The clock of a model of threads.
     #[cfg(all(test, shuttle))]
-    pub(super) use schedules::time::now as instant;
+    pub(crate) use schedules::time::now;
 
-    pub(super) fn system_time() -> SystemTime {
+    /// Returns the present instant.
+    #[cfg(not(all(test, shuttle)))]
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+
+    /// Returns the present time of day.
+    pub(crate) fn system_now() -> SystemTime {
         SystemTime::now()
     }
 
-    pub(super) fn pause(length: Duration) {
+    /// Blocks the current thread for `length`.
+    pub(crate) fn sleep(length: Duration) {
         std::thread::sleep(length);
     }
-}
-
-/// Returns the present instant.
-pub(crate) fn now() -> Instant {
-    instant()
-}
-
-/// Returns the present time of day.
-pub(crate) fn system_now() -> SystemTime {
-    system_time()
-}
-
-/// Blocks the current thread for `length`.
-pub(crate) fn sleep(length: Duration) {
-    pause(length);
 }
 
 /// Returns the instant after `limit`. A limit of more than ten years counts as ten years, so that the

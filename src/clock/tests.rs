@@ -6,8 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{
-    LONGEST, deadline_after, elapsed_since, has_passed, now, recv_until, sleep, system, system_now,
-    time_left, wait_until,
+    LONGEST, deadline_after, elapsed_since, has_passed, recv_until, system, time_left, wait_until,
 };
 use crate::sync::channel::{RecvTimeoutError, bounded};
 use crate::sync::{Condvar, Mutex};
@@ -41,7 +40,7 @@ pub(crate) struct ManualClock(Arc<Mutex<Times>>);
 
 impl ManualClock {
     pub(crate) fn start() -> Self {
-        let instant = system::instant().checked_sub(AGE).unwrap();
+        let instant = system::now().checked_sub(AGE).unwrap();
         let system_time = SystemTime::UNIX_EPOCH + DAY;
         let times = Times { instant, system_time, step: Duration::ZERO };
         Self::enter(Arc::new(Mutex::new(times)))
@@ -95,22 +94,22 @@ fn read<T>(manual: impl FnOnce(&Mutex<Times>) -> T, system: impl FnOnce() -> T) 
     times.map_or_else(system, |times| manual(&times))
 }
 
-pub(super) fn instant() -> Instant {
+pub(crate) fn now() -> Instant {
     let manual = |times: &Mutex<Times>| {
         let mut times = times.lock();
         let (instant, step) = (times.instant, times.step);
         times.instant += step;
         instant
     };
-    read(manual, system::instant)
+    read(manual, system::now)
 }
 
-pub(super) fn system_time() -> SystemTime {
-    read(|times| times.lock().system_time, system::system_time)
+pub(crate) fn system_now() -> SystemTime {
+    read(|times| times.lock().system_time, system::system_now)
 }
 
-pub(super) fn pause(length: Duration) {
-    read(|times| advance(times, length), || system::pause(length));
+pub(crate) fn sleep(length: Duration) {
+    read(|times| advance(times, length), || system::sleep(length));
 }
 
 #[test]
