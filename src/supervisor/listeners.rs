@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::notify::{Callback, Listener, ListenerSink};
 use super::parts::SubscriptionEntry;
-use super::shared::Shared;
+use super::shared::{Shared, stopped};
 use super::status::SupervisorStatus;
 use super::subscription::{Sink, Subscription};
 use crate::clock::deadline_after;
@@ -148,8 +148,13 @@ impl Supervisor {
     {
         let listener = self.new_listener(Callback::Lost(Box::new(closure)))?;
         let id = listener.id();
-        self.shared.notifications.add_listener_of_losses(listener);
-        Ok(id)
+        match self.shared.notifications.add_listener_of_losses(listener) {
+            Ok(()) => Ok(id),
+            Err(listener) => {
+                drop_quietly(listener);
+                Err(self.shared.ending().unwrap_or_else(stopped))
+            }
+        }
     }
 
     /// Calls a closure with the present status, and with each later one. If it is too slow, more than
@@ -164,8 +169,13 @@ impl Supervisor {
     {
         let listener = self.new_listener(Callback::Status(Box::new(closure)))?;
         let id = listener.id();
-        self.shared.add_status_listener(listener);
-        Ok(id)
+        match self.shared.add_status_listener(listener) {
+            Ok(()) => Ok(id),
+            Err((listener, reason)) => {
+                drop_quietly(listener);
+                Err(reason)
+            }
+        }
     }
 
     /// Returns a queue of the events of one kind, or of several, of this and every later connection.

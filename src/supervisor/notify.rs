@@ -101,11 +101,16 @@ pub(super) struct Notifications {
     limit: usize,
     /// A reader thread holds it while it waits for room.
     queue: Mutex<Queue>,
-    of_losses: Arc<ListenersOfLosses>,
+    of_losses: Arc<Mutex<ListenersOfLosses>>,
 }
 
-/// A leaf lock.
-type ListenersOfLosses = Mutex<Vec<Arc<Listener>>>;
+/// The listeners of losses, in the order in which they were added. Its lock is a leaf.
+#[derive(Default)]
+struct ListenersOfLosses {
+    listeners: Vec<Arc<Listener>>,
+    /// Whether the supervisor has ended. No listener is added after that.
+    has_ended: bool,
+}
 
 enum Queue {
     NotStarted,
@@ -158,16 +163,27 @@ impl Notifications {
         Ok(())
     }
 
-    pub(super) fn add_listener_of_losses(&self, listener: Arc<Listener>) {
-        self.of_losses.lock().push(listener);
+    /// Adds a listener of losses. Returns it if the supervisor has ended, since nothing would remove
+    /// it.
+    pub(super) fn add_listener_of_losses(
+        &self,
+        listener: Arc<Listener>,
+    ) -> Result<(), Arc<Listener>> {
+        let mut of_losses = self.of_losses.lock();
+        if of_losses.has_ended {
+            return Err(listener);
+        }
+        of_losses.listeners.push(listener);
+        Ok(())
     }
 
     /// Removes a listener of losses. Returns whether it was registered.
     pub(super) fn remove_listener_of_losses(&self, id: ListenerId) -> bool {
-        let mut listeners = self.of_losses.lock();
+        let mut of_losses = self.of_losses.lock();
+        let listeners = &mut of_losses.listeners;
         let index = listeners.iter().position(|listener| listener.id() == id);
-        let removed = index.map(|index| listeners.swap_remove(index));
-        drop(listeners);
+        let removed = index.map(|index| listeners.remove(index));
+        drop(of_losses);
         removed.is_some_and(|listener| {
             drop_quietly(listener.remove());
             true
@@ -179,6 +195,14 @@ impl Notifications {
         if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
             // It takes no room and is never lost; the listener bounds their number.
             calls.send(Call::Status(listener), 0, LostCalls::default());
+        }
+    }
+
+    /// Counts a lost event of a listener that was removed since.
+    #[cfg(test)]
+    pub(super) fn lose_one(&self) {
+        if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
+            calls.lose(LostCalls::one(&Listener::new(Callback::Lost(Box::new(|_| {})))));
         }
     }
 
@@ -208,6 +232,8 @@ impl Notifications {
     /// Ends the thread when it has delivered the queued statuses: queued events are not delivered.
     /// It then removes the listeners of the status and of losses. Does not wait.
     pub(super) fn end(&self, listeners: Vec<Arc<StatusListener>>) {
+        // The thread removes those that were added before.
+        self.of_losses.lock().has_ended = true;
         let mut queue = self.queue.lock();
         match std::mem::replace(&mut *queue, Queue::Ended(None)) {
             Queue::Running { mut calls, delivering, notifier } => {
@@ -257,7 +283,7 @@ impl Sink for ListenerSink {
 struct Caller {
     calls: Backlog<Call, LostCalls>,
     is_delivering: Receiver<()>,
-    of_losses: Arc<ListenersOfLosses>,
+    of_losses: Arc<Mutex<ListenersOfLosses>>,
     remove: Box<dyn Fn(ListenerId) + Send>,
 }
 
@@ -308,7 +334,7 @@ impl Caller {
                 }
             });
         }
-        let listeners = self.of_losses.lock().clone();
+        let listeners = self.of_losses.lock().listeners.clone();
         for listener in listeners {
             self.call(&listener, |callback| {
                 if let Callback::Lost(callback) = callback {
@@ -322,7 +348,7 @@ impl Caller {
         for listener in listeners {
             drop_quietly(listener.listener.remove());
         }
-        let of_losses = std::mem::take(&mut *self.of_losses.lock());
+        let of_losses = std::mem::take(&mut self.of_losses.lock().listeners);
         for listener in of_losses {
             drop_quietly(listener.remove());
         }

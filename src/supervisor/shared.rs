@@ -124,6 +124,9 @@ impl Shared {
     /// Returns the tor if the status is [`Up`](SupervisorStatus::Up).
     pub(super) fn tor(&self) -> Result<Arc<Tor>> {
         let present = self.present.lock();
+        if let Some(ending) = present.ending() {
+            return Err(ending);
+        }
         match (&present.status, &present.tor) {
             (SupervisorStatus::Up { .. }, Some(tor)) if present.tasks.ended.is_none() => {
                 Ok(Arc::clone(tor))
@@ -150,13 +153,13 @@ impl Shared {
             if is_canceled.load(Ordering::Relaxed) {
                 return Err(Canceled::new(Wait::Publication).into());
             }
+            if let Some(ending) = present.ending() {
+                return Err(ending);
+            }
             if let (true, Some(tor)) = (present.status.is_up(), &present.tor) {
                 if present.tasks.ended.is_none() {
                     return Ok((Arc::clone(tor), present.generation));
                 }
-            }
-            if present.status.is_final() {
-                return Err(present.error(None));
             }
             if clock::wait_until(&self.changed, &mut present, deadline) {
                 return Err(present.error(Some(limit)));
@@ -291,14 +294,22 @@ impl Shared {
         }
     }
 
-    /// Adds a listener of the status, which gets the present one first.
-    pub(super) fn add_status_listener(&self, listener: Arc<Listener>) {
-        let listener = StatusListener::new(listener);
+    /// Adds a listener of the status, which gets the present one first. Returns it if the supervisor
+    /// has ended, since nothing would remove it.
+    pub(super) fn add_status_listener(
+        &self,
+        listener: Arc<Listener>,
+    ) -> Result<(), (Arc<Listener>, Error)> {
         let mut present = self.present.lock();
+        if present.status.is_final() {
+            return Err((listener, present.error(None)));
+        }
+        let listener = StatusListener::new(listener);
         listener.keep(present.status.clone());
         present.listeners.push(Arc::clone(&listener));
         drop(present);
         self.notifications.status(listener);
+        Ok(())
     }
 
     /// Takes a listener of the status.
@@ -306,7 +317,7 @@ impl Shared {
         let mut present = self.present.lock();
         let listeners = &mut present.listeners;
         let index = listeners.iter().position(|listener| listener.listener.id() == id)?;
-        Some(listeners.swap_remove(index))
+        Some(listeners.remove(index))
     }
 
     /// Takes every listener of the status.
@@ -342,16 +353,21 @@ impl Shared {
 
     /// Returns the error of a supervisor that has ended or is stopping.
     pub(super) fn ending(&self) -> Option<Error> {
-        let present = self.present.lock();
-        match &present.status {
-            SupervisorStatus::GivenUp(error) => Some(error.clone()),
-            _ if present.stopping => Some(stopped()),
-            _ => None,
-        }
+        self.present.lock().ending()
     }
 }
 
 impl Present {
+    /// Returns the error of a supervisor that has ended or is stopping.
+    fn ending(&self) -> Option<Error> {
+        match &self.status {
+            SupervisorStatus::GivenUp(error) => Some(error.clone()),
+            SupervisorStatus::Stopped => Some(stopped()),
+            _ if self.stopping => Some(stopped()),
+            _ => None,
+        }
+    }
+
     /// Returns the error of a call that needs a tor; `limit` is that of a wait that reached it.
     fn error(&self, limit: Option<Duration>) -> Error {
         match &self.status {

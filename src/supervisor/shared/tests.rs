@@ -11,7 +11,7 @@ use crate::error::{Disconnect, Error, SupervisorError, SupervisorProblem};
 use crate::supervisor::notify::{Callback, Listener};
 use crate::supervisor::{SupervisorOptions, SupervisorStatus};
 use crate::sync::atomic::AtomicBool;
-use crate::sync::channel::unbounded;
+use crate::sync::channel::{RecvTimeoutError, unbounded};
 use crate::testkit::FakeTor;
 use crate::tor::Tor;
 
@@ -149,11 +149,66 @@ fn a_final_status_stays() {
 
 #[test]
 fn a_supervisor_that_is_stopping_has_ended_for_its_callers() {
+    with_tor(|tor| {
+        let shared = shared();
+        shared.set_connected(tor);
+        shared.set_status(up(1));
+        shared.stop();
+        assert_eq!(shared.ending().unwrap().to_string(), stopped().to_string());
+        for status in [up(1), SupervisorStatus::Stopped] {
+            shared.set_status(status);
+            assert_eq!(problem(shared.tor()), stopped().to_string());
+            assert_eq!(
+                problem(shared.wait_tor(deadline_after(LIMIT), LIMIT)),
+                stopped().to_string()
+            );
+        }
+        drop(shared.take_tor(None));
+    });
+}
+
+#[test]
+fn listeners_of_the_status_and_of_losses_keep_their_order_when_one_is_removed() {
     let shared = shared();
-    shared.stop();
-    assert_eq!(shared.ending().unwrap().to_string(), stopped().to_string());
+    shared.notifications.start(drop).unwrap();
+    let (called, calls) = unbounded();
+    let add = |number: u64| {
+        let [status, lost] = [called.clone(), called.clone()];
+        let status: Box<dyn FnMut(&SupervisorStatus) + Send> =
+            Box::new(move |_| status.send(("status", number)).unwrap());
+        let lost: Box<dyn FnMut(u64) + Send> =
+            Box::new(move |_| lost.send(("lost", number)).unwrap());
+        let listeners = [Callback::Status(status), Callback::Lost(lost)].map(Listener::new);
+        let [status, lost] = &listeners;
+        assert!(shared.add_status_listener(Arc::clone(status)).is_ok());
+        assert!(shared.notifications.add_listener_of_losses(Arc::clone(lost)).is_ok());
+        listeners.map(|listener| listener.id())
+    };
+    let [first, ..] = [0, 1, 2].map(add);
+    let next = || calls.recv_timeout(LIMIT).unwrap();
+    assert_eq!([next(), next(), next()], [0, 1, 2].map(|number| ("status", number)));
+    assert_eq!(first.map(|id| shared.remove_listener(id)), [true, true]);
+    shared.set_status(up(1));
+    assert_eq!([next(), next()], [1, 2].map(|number| ("status", number)));
+    shared.notifications.lose_one();
+    assert_eq!([next(), next()], [1, 2].map(|number| ("lost", number)));
+}
+
+#[test]
+fn a_listener_that_is_added_after_the_end_is_dropped() {
+    let shared = shared();
+    shared.notifications.start(drop).unwrap();
+    let (captured, is_dropped) = unbounded::<()>();
+    let (of_status, of_losses) = (captured.clone(), captured);
+    let of_status = Callback::Status(Box::new(move |_| drop(of_status.clone())));
+    let of_losses = Callback::Lost(Box::new(move |_| drop(of_losses.clone())));
+    // As a thread that asked whether the supervisor is running just before it ended.
     shared.set_status(SupervisorStatus::Stopped);
-    assert_eq!(problem(shared.tor()), stopped().to_string());
+    shared.remove_listeners();
+    let (_, error) = shared.add_status_listener(Listener::new(of_status)).err().unwrap();
+    assert_eq!(error.to_string(), stopped().to_string());
+    assert!(shared.notifications.add_listener_of_losses(Listener::new(of_losses)).is_err());
+    assert_eq!(is_dropped.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected));
 }
 
 #[test]
@@ -243,8 +298,9 @@ fn a_listener_of_the_status_gets_the_present_one_and_is_taken_by_its_id() {
     let shared = shared();
     let listener = || Listener::new(Callback::Status(Box::new(|_| {})));
     let [first, second] = [listener(), listener()];
-    shared.add_status_listener(Arc::clone(&first));
-    shared.add_status_listener(Arc::clone(&second));
+    for listener in [&first, &second] {
+        assert!(shared.add_status_listener(Arc::clone(listener)).is_ok());
+    }
     assert_eq!(shared.take_status_listener(second.id()).unwrap().listener.id(), second.id());
     assert!(shared.take_status_listener(second.id()).is_none());
     let left = shared.take_status_listeners();

@@ -48,7 +48,7 @@ fn statuses() {
     let user = {
         let shared = Arc::clone(&shared);
         thread::spawn(move || {
-            shared.add_status_listener(listener);
+            assert!(shared.add_status_listener(listener).is_ok());
             if is_removed {
                 assert!(shared.remove_listener(id));
             }
