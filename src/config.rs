@@ -46,6 +46,7 @@ pub use self::value::{OptionValue, OrAuto};
 use crate::command::Names;
 use crate::controller::Controller;
 use crate::error::Result;
+use crate::link::CommandLock;
 use crate::sync::Mutex;
 
 /// The configuration of one tor: reads options, collects changes, and saves all of them or none.
@@ -135,7 +136,7 @@ pub struct WeakConfig {
 struct Inner {
     backend: Backend,
     /// Locked during a whole save.
-    saving: Mutex<()>,
+    saving: CommandLock<()>,
     // A leaf lock.
     pending: Mutex<Pending>,
 }
@@ -179,7 +180,7 @@ impl Config {
     }
 
     fn with(backend: Backend) -> Self {
-        let inner = Inner { backend, saving: Mutex::default(), pending: Mutex::default() };
+        let inner = Inner { backend, saving: CommandLock::default(), pending: Mutex::default() };
         Self { inner: Arc::new(inner) }
     }
 

@@ -15,6 +15,7 @@
 mod backlog;
 mod cancel_token;
 mod chunk;
+mod command_lock;
 mod connection;
 mod delegate_socket;
 mod dispatcher;
@@ -54,6 +55,7 @@ pub(crate) use self::backlog::{Backlog, BacklogSender, Item, Loss, Received, bac
 pub use self::cancel_token::CancelGuard;
 pub use self::cancel_token::CancelToken;
 pub(crate) use self::chunk::{Events, SequencedEvent};
+pub(crate) use self::command_lock::{CommandGuard, CommandLock};
 use self::connection::{Connection, Purpose, Sent};
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};
@@ -74,14 +76,13 @@ use self::reply_channel::{ReplyReceiver, reply_channel};
 pub(crate) use self::router::SequencedReply;
 use self::router::Waiter;
 pub(crate) use self::spool::BufferLimits;
-use self::thread::ConnectionThread;
+pub(crate) use self::thread::NamedThread;
 pub(crate) use self::ticket::Ticket;
 use self::ticket::no_reply;
 pub(crate) use self::transport::{Stream, WriteOutcome};
 use crate::clock::{self, deadline_after};
 use crate::error::{Disconnect, Error, InvalidInput, Result, Timeout, Wait};
 use crate::event::EventKind;
-use crate::sync::{Mutex, MutexGuard};
 use crate::wire::{Limits, Request};
 
 /// How long dropping a [`Link`] waits for the reader thread.
@@ -106,7 +107,7 @@ pub(crate) struct Link {
     connection: Arc<Connection>,
     peer: Peer,
     /// `None` during the handshake.
-    reader: Option<ConnectionThread>,
+    reader: Option<NamedThread>,
 }
 
 impl Link {
@@ -116,7 +117,7 @@ impl Link {
 
     fn start_reader(&mut self, reader: Reader) -> io::Result<()> {
         let run = || reader.run();
-        self.reader = Some(ConnectionThread::start("torcon-reader", Some(READER_STACK), run)?);
+        self.reader = Some(NamedThread::start("torcon-reader", Some(READER_STACK), run)?);
         Ok(())
     }
 
@@ -301,7 +302,7 @@ impl Link {
     pub(crate) fn close(&self, limit: Duration) {
         let deadline = deadline_after(limit);
         self.stop(deadline);
-        let is_reader = self.reader.as_ref().is_some_and(ConnectionThread::is_current);
+        let is_reader = self.reader.as_ref().is_some_and(NamedThread::is_current);
         if !is_reader && !self.connection.event_thread.join(deadline) {
             log::warn!("a listener is still running after its connection was closed");
         }
@@ -331,25 +332,6 @@ impl fmt::Debug for Link {
 
 fn timeout(command: &str, limit: Duration) -> Timeout {
     Timeout::new(Wait::Reply(command.into()), limit)
-}
-
-/// Takes a lock that other threads hold while they send this command, within `limit`.
-pub(crate) fn lock_within<'a, T>(
-    mutex: &'a Mutex<T>,
-    command: &str,
-    limit: Duration,
-) -> Result<MutexGuard<'a, T>, Timeout> {
-    lock_before(mutex, command, deadline_after(limit), limit)
-}
-
-/// Takes such a lock as one step of a call with one deadline. A timeout error reports `limit`.
-pub(crate) fn lock_before<'a, T>(
-    mutex: &'a Mutex<T>,
-    command: &str,
-    deadline: Instant,
-    limit: Duration,
-) -> Result<MutexGuard<'a, T>, Timeout> {
-    mutex.try_lock_until(deadline).ok_or_else(|| timeout(command, limit))
 }
 
 #[cfg(test)]

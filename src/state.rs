@@ -481,7 +481,8 @@ impl State {
         self.shared.present().store.read(|tracker| tracker.bootstrap().cloned())
     }
 
-    /// Returns whether tor reaches the network, by its last event.
+    /// Returns whether tor reaches the network, by its last event. Whether the control connection is
+    /// open is what [`Controller::is_alive`] says.
     ///
     /// # Examples
     ///

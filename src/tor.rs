@@ -13,10 +13,9 @@ use std::sync::OnceLock;
 use crate::config::Config;
 use crate::controller::{Controller, connect, connect_default};
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::Endpoint;
+use crate::link::{CommandLock, Endpoint};
 use crate::process::{Launcher, TorProcess};
 use crate::state::State;
-use crate::sync::Mutex;
 
 /// A tor that was running, or one that this program has launched.
 ///
@@ -43,7 +42,7 @@ pub struct Tor {
     controller: Controller,
     process: Option<TorProcess>,
     /// `None` until it is first requested.
-    state: Mutex<Option<State>>,
+    state: CommandLock<Option<State>>,
     config: OnceLock<Config>,
 }
 
@@ -133,7 +132,7 @@ impl Tor {
             controller,
             process: Some(process),
             config: OnceLock::new(),
-            state: Mutex::default(),
+            state: CommandLock::default(),
         })
     }
 
@@ -181,7 +180,7 @@ impl Tor {
 
 impl From<Controller> for Tor {
     fn from(controller: Controller) -> Self {
-        Self { controller, process: None, config: OnceLock::new(), state: Mutex::default() }
+        Self { controller, process: None, config: OnceLock::new(), state: CommandLock::default() }
     }
 }
 

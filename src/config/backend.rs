@@ -11,8 +11,7 @@ use crate::command::{ConfMap, GetConf};
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::error::{InvalidInput, Result};
 use crate::event::EventKind;
-use crate::link::lock_within;
-use crate::sync::Mutex;
+use crate::link::CommandLock;
 
 /// Where a configuration reads its options.
 pub(super) enum Backend {
@@ -58,7 +57,7 @@ pub(super) struct TorBackend {
     controller: Controller,
     cache: Arc<Cache>,
     /// The subscription to `CONF_CHANGED`. Locked while it is made and tor names its options.
-    hook: Mutex<Option<HookGuard>>,
+    hook: CommandLock<Option<HookGuard>>,
     /// Whether tor reports changes. If a filtering proxy refuses the event, nothing is cached.
     is_subscribed: AtomicBool,
     defaults: OnceLock<Defaults>,
@@ -70,7 +69,7 @@ impl TorBackend {
         Self {
             controller,
             cache: Arc::default(),
-            hook: Mutex::default(),
+            hook: CommandLock::default(),
             is_subscribed: AtomicBool::new(false),
             defaults: OnceLock::new(),
             rewrite_lock: OnceLock::new(),
@@ -87,7 +86,7 @@ impl TorBackend {
             return Ok(schema);
         }
         let limit = self.controller.timeout();
-        let mut hook = lock_within(&self.hook, "GETINFO", limit)?;
+        let mut hook = self.hook.lock_within("GETINFO", limit)?;
         if hook.is_none() {
             let made = self.controller.hook(&[EventKind::ConfChanged], self.cache.clone());
             *hook = if_allowed(made)?;

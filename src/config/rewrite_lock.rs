@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::service_lines::ServiceLines;
 use crate::controller::{Controller, if_allowed};
 use crate::error::Result;
-use crate::link::lock_within;
-use crate::sync::{Mutex, MutexGuard};
+use crate::link::{CommandGuard, CommandLock};
+use crate::sync::Mutex;
 
 /// The process of a tor, as `GETINFO` reports it.
 #[derive(Clone, Debug)]
@@ -40,13 +40,13 @@ impl Identity {
 }
 
 /// The lock of each tor that this program uses.
-static LOCKS: Mutex<Vec<(String, Weak<Mutex<()>>)>> = Mutex::new(Vec::new());
+static LOCKS: Mutex<Vec<(String, Weak<CommandLock<()>>)>> = Mutex::new(Vec::new());
 
 /// The lock of one tor.
 #[derive(Debug)]
 pub(crate) struct RewriteLock {
     key: String,
-    lock: Arc<Mutex<()>>,
+    lock: Arc<CommandLock<()>>,
 }
 
 impl RewriteLock {
@@ -69,7 +69,7 @@ impl RewriteLock {
     /// overwrote its service: only Linux has it, and the wait for it ends after five seconds.
     pub(crate) fn lock<'a>(&'a self, controller: &'a Controller) -> Result<RewriteGuard<'a>> {
         let limit = controller.timeout();
-        let lock = lock_within(&self.lock, "SETCONF", limit)?;
+        let lock = self.lock.lock_within("SETCONF", limit)?;
         let among_programs = lock_among_programs(&self.key, limit);
         Ok(RewriteGuard { controller, _lock: lock, _among_programs: among_programs })
     }
@@ -79,7 +79,7 @@ impl RewriteLock {
 #[derive(Debug)]
 pub(crate) struct RewriteGuard<'a> {
     controller: &'a Controller,
-    _lock: MutexGuard<'a, ()>,
+    _lock: CommandGuard<'a, ()>,
     _among_programs: Option<UnixListener>,
 }
 

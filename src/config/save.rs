@@ -5,7 +5,6 @@ use super::schema::{OptionType, TorOption};
 use super::service_lines::DIRECTORY;
 use crate::command::{ConfSetting, ResetConf, SetConf};
 use crate::error::{ConfigError, Error, Result};
-use crate::link::lock_within;
 
 impl Config {
     /// Saves the pending changes: all of them, or none.
@@ -60,7 +59,7 @@ impl Config {
     pub fn save(&self) -> Result<()> {
         let tor = self.inner.backend.tor()?;
         let controller = tor.controller();
-        let _saving = lock_within(&self.inner.saving, "SETCONF", controller.timeout())?;
+        let _saving = self.inner.saving.lock_within("SETCONF", controller.timeout())?;
         let pending = self.inner.pending.lock().clone();
         if pending.is_empty() {
             return Ok(());

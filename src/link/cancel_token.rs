@@ -26,7 +26,7 @@ use crate::sync::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 /// one too. A call that [`cancel`](Self::cancel) ends fails with [`Error::Canceled`](crate::Error::Canceled) after it
 /// has removed what it began: a launched tor has ended, its temporary files are deleted, an onion
 /// service is removed. Later calls with the same token fail at once. What succeeded before the
-/// cancellation is left as it is. The token of a [`Supervisor`](crate::Supervisor) stops it: its
+/// cancellation is left as it is; of an onion service, only the waits for clients end. The token of a [`Supervisor`](crate::Supervisor) stops it: its
 /// calls fail with [`SupervisorProblem::Stopped`](crate::error::SupervisorProblem::Stopped).
 ///
 /// Clones share one state; a canceled token stays canceled. All methods can be called from several

@@ -244,7 +244,9 @@ impl Connection {
     }
 
     /// Writes as much of the outbox as the socket has room for, unless another thread is the writer.
-    /// The next writer writes the rest, or the reader after its next read.
+    /// The next writer writes the rest, or the reader after its next read: each reply before the
+    /// rest is a read. Without any, a command before it was not answered, and the rest of a probe
+    /// would only end the connection for the callers that wait in front of it.
     fn write_available(&self, mut router: MutexGuard<'_, Router>) {
         if router.outbox.is_empty() || !router.outbox.enter() {
             return;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::Connection;
 use super::backlog::Backlog;
 use super::dispatcher::{Delivery, LostEvents};
-use super::thread::ConnectionThread;
+use super::thread::NamedThread;
 use crate::sync::Mutex;
 
 const NAME: &str = "torcon-events";
@@ -25,7 +25,7 @@ pub(super) struct EventThread {
 enum State {
     /// No listener was added yet. The reader sends to this queue.
     Unneeded(Arc<Backlog<Delivery, LostEvents>>),
-    Started(Arc<ConnectionThread>),
+    Started(Arc<NamedThread>),
     /// The reader thread ended before a listener was added.
     Ended,
 }
@@ -36,7 +36,7 @@ impl EventThread {
     }
 
     /// Returns the thread, if it was started.
-    fn thread(&self) -> Option<Arc<ConnectionThread>> {
+    fn thread(&self) -> Option<Arc<NamedThread>> {
         match &*self.state.lock() {
             State::Started(thread) => Some(Arc::clone(thread)),
             State::Unneeded(_) | State::Ended => None,
@@ -60,7 +60,7 @@ impl Connection {
         let run = move || {
             connection.dispatcher.run(&queue, || connection.reason_after_hooks());
         };
-        *state = State::Started(Arc::new(ConnectionThread::start(NAME, None, run)?));
+        *state = State::Started(Arc::new(NamedThread::start(NAME, None, run)?));
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl Connection {
                 taken.into_iter().for_each(|closures| closures.call(&reason));
             }
         };
-        match ConnectionThread::start(NAME, None, call.clone()) {
+        match NamedThread::start(NAME, None, call.clone()) {
             Ok(thread) => *self.event_thread.state.lock() = State::Started(Arc::new(thread)),
             Err(error) => {
                 log::warn!("no thread can be started for disconnect callbacks: {error}");

@@ -1,17 +1,18 @@
 //! A named thread that is joined with a deadline.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::listener::panic_text;
-use crate::clock;
+use crate::clock::{self, deadline_after};
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, RecvTimeoutError, bounded};
 use crate::sync::thread::{self, JoinHandle, ThreadId};
 
-/// A thread of a connection.
+/// A named thread that is joined with a time limit.
 #[derive(Debug)]
-pub(super) struct ConnectionThread {
+pub(crate) struct NamedThread {
+    name: &'static str,
     id: ThreadId,
     /// Taken by the first join that succeeds. A leaf lock.
     handle: Mutex<Option<JoinHandle<()>>>,
@@ -19,12 +20,22 @@ pub(super) struct ConnectionThread {
     returned: Receiver<()>,
 }
 
-impl ConnectionThread {
-    /// Starts a thread, with a stack of the default size if none is given.
-    pub(super) fn start(
-        name: &str,
+impl NamedThread {
+    /// Starts a thread, with a stack of the default size if none is given. Linux keeps the first 15
+    /// bytes of its name.
+    pub(crate) fn start(
+        name: &'static str,
         stack: Option<usize>,
         body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start_boxed(name, stack, Box::new(body))
+    }
+
+    // Not generic: the code that starts a thread is large, and exists once.
+    fn start_boxed(
+        name: &'static str,
+        stack: Option<usize>,
+        body: Box<dyn FnOnce() + Send>,
     ) -> io::Result<Self> {
         let mut thread = thread::Builder::new().name(name.to_owned());
         if let Some(size) = stack {
@@ -36,7 +47,7 @@ impl ConnectionThread {
             let _running = running;
             body();
         })?;
-        Ok(Self { id: handle.thread().id(), handle: Mutex::new(Some(handle)), returned })
+        Ok(Self { name, id: handle.thread().id(), handle: Mutex::new(Some(handle)), returned })
     }
 
     pub(super) fn is_current(&self) -> bool {
@@ -54,8 +65,13 @@ impl ConnectionThread {
         }
         let handle = self.handle.lock().take();
         if let Some(Err(panic)) = handle.map(JoinHandle::join) {
-            log::error!("a thread of the connection panicked: {}", panic_text(&*panic));
+            log::error!("the thread {} panicked: {}", self.name, panic_text(&*panic));
         }
         true
+    }
+
+    /// Joins the thread as [`join`](Self::join) does, for at most `limit`.
+    pub(crate) fn join_for(&self, limit: Duration) -> bool {
+        self.join(deadline_after(limit))
     }
 }

@@ -4,10 +4,10 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use super::sink::Sink;
-use super::thread::NamedThread;
+use super::thread::start_thread;
 use crate::clock;
 use crate::error::LaunchProblem;
-use crate::link::readable_until;
+use crate::link::{NamedThread, readable_until};
 
 /// How much of a line is kept.
 const LINE_LIMIT: usize = 4096;
@@ -37,7 +37,7 @@ impl<F: FnMut(Printed<'_>) + Send + 'static> Drain<F> {
         pipe: impl Read + AsFd + Send + 'static,
         stop: UnixStream,
     ) -> Result<NamedThread, LaunchProblem> {
-        NamedThread::start(name, move || {
+        start_thread(name, move || {
             if let Err(error) = self.read(pipe, &stop) {
                 log::error!("{name}: reading tor's output failed: {error}");
             }

@@ -13,14 +13,14 @@ use super::control::{self, ConnectFailure, Connected, Route};
 use super::launch_state::Ready;
 use super::launcher::Launcher;
 use super::progress::{Progress, ProgressReporter};
-use super::thread::NamedThread;
+use super::thread::start_thread;
 use super::tor_process::Shared;
 use crate::clock;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{
     Canceled, Error, LaunchError, LaunchProblem, LaunchReport, Result, Timeout, Wait,
 };
-use crate::link::CancelGuard;
+use crate::link::{CancelGuard, NamedThread};
 use crate::sync::channel::{Receiver, Sender};
 
 /// How long one attempt at a control connection may take: on a slow machine a tor that starts
@@ -297,7 +297,7 @@ impl LaunchMachine {
         let limit = left.unwrap_or(ATTEMPT_LIMIT).min(ATTEMPT_LIMIT);
         let shared = Arc::clone(&self.shared);
         let sender = self.sender.clone();
-        let thread = NamedThread::start("torcon-connect", move || {
+        let thread = start_thread("torcon-connect", move || {
             let result = control::connect(&route, &shared.child, limit, &sender);
             let _ = sender.send(LaunchMessage::Attempt(Box::new(result)));
         });

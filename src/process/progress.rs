@@ -3,10 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::log_line::LogLine;
-use super::thread::NamedThread;
+use super::thread::start_thread;
 use crate::clock::{self, deadline_after};
 use crate::error::LaunchProblem;
-use crate::link::Listener;
+use crate::link::{Listener, NamedThread};
 use crate::names::printable;
 use crate::sync::channel::{Sender, bounded, unbounded};
 
@@ -130,7 +130,7 @@ enum Report {
 impl ProgressReporter {
     pub(super) fn start(listener: Arc<Listener<ProgressListener>>) -> Result<Self, LaunchProblem> {
         let (reports, receiver) = unbounded();
-        let thread = NamedThread::start("torcon-progress", move || {
+        let thread = start_thread("torcon-progress", move || {
             for report in receiver {
                 match report {
                     Report::Progress(progress) => {

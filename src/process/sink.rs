@@ -1,9 +1,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::thread::NamedThread;
+use super::thread::start_thread;
 use crate::error::LaunchProblem;
-use crate::link::{Listener, drop_quietly};
+use crate::link::{Listener, NamedThread, drop_quietly};
 use crate::sync::channel::{Receiver, Sender, TrySendError, bounded};
 
 /// How many chunks are queued for a slow sink: 8 MiB.
@@ -27,7 +27,7 @@ impl Sink {
         writer: Arc<Listener<SinkWriter>>,
     ) -> Result<(Self, NamedThread), LaunchProblem> {
         let (queue, receiver) = bounded(SINK_QUEUE);
-        let thread = NamedThread::start("torcon-sink", move || copy(&receiver, &writer))?;
+        let thread = start_thread("torcon-sink", move || copy(&receiver, &writer))?;
         Ok((Self { queue, has_dropped: false }, thread))
     }
 

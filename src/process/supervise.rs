@@ -13,9 +13,10 @@ use super::log_line::LogLine;
 use super::progress::Progress;
 use super::sink::Sink;
 use super::spawn::Spawned;
-use super::thread::NamedThread;
+use super::thread::start_thread;
 use super::tor_process::Shared;
 use crate::error::{LaunchError, LaunchProblem, Result};
+use crate::link::NamedThread;
 use crate::sync::channel::Sender;
 
 /// How long the end of tor waits for a thread that only reads.
@@ -61,7 +62,7 @@ pub(super) fn supervise(
             stderr.start("torcon-stderr", spawned.stderr, stopped)?,
         ];
         let finish = FinishOnDrop { shared: Arc::clone(shared), messages: messages.clone() };
-        NamedThread::start("torcon-child", move || {
+        start_thread("torcon-child", move || {
             // Dropped after everything else, also if a logger panics: directories, then this.
             let finish = finish;
             let directories = directories;
@@ -141,7 +142,7 @@ fn keep_stderr(
 /// Ends tor on another thread, since the caller must go on reading.
 fn end_for_stderr(shared: &Arc<Shared>, grace: Duration) {
     let moved = Arc::clone(shared);
-    let thread = NamedThread::start("torcon-end", move || {
+    let thread = start_thread("torcon-end", move || {
         let Shared { child, output, .. } = &*moved;
         // Before the log line: a logger can panic.
         let ended = child.end(grace);

@@ -17,10 +17,10 @@ use super::output::Output;
 use super::progress::{Progress, ProgressReporter};
 use super::spawn::Spawned;
 use super::supervise::{THREAD_LIMIT, supervise};
-use super::thread::NamedThread;
+use super::thread::start_thread;
 use crate::controller::Controller;
 use crate::error::{LaunchError, LaunchProblem, Result, Timeout, Wait};
-use crate::link::Endpoint;
+use crate::link::{Endpoint, NamedThread};
 use crate::names::Signal as ControlSignal;
 use crate::sync::Mutex;
 use crate::sync::channel::{Sender, unbounded};
@@ -111,7 +111,7 @@ impl TorProcess {
         let reporter = reporter.map_err(LaunchError::new)?;
         let (shared, sender) = (Arc::clone(&tor.shared), tor.messages.clone());
         let machine = LaunchMachine::new(launcher, shared, route, reporter, sender, receiver);
-        let thread = NamedThread::start("torcon-launch", move || machine.run());
+        let thread = start_thread("torcon-launch", move || machine.run());
         tor.threads.lock().push(thread.map_err(LaunchError::new)?);
         Ok(tor)
     }

@@ -10,9 +10,8 @@ use crate::clock::deadline_after;
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind};
-use crate::link::{EventHook, RawEvent, lock_before};
+use crate::link::{CommandLock, EventHook, RawEvent};
 use crate::names::{CountryCode, Fingerprint};
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The most addresses of one command.
@@ -88,7 +87,7 @@ impl State {
 #[derive(Default)]
 pub(super) struct CountryCache {
     /// Held across the queries. The reader thread does not take it.
-    cache: Mutex<KnownCountries>,
+    cache: CommandLock<KnownCountries>,
 }
 
 #[derive(Default)]
@@ -131,7 +130,7 @@ impl CountryCache {
         addresses: &[IpAddr],
         deadline: Instant,
     ) -> Result<Vec<Option<CountryCode>>> {
-        let mut cache = lock_before(&self.cache, "GETINFO", deadline, controller.timeout())?;
+        let mut cache = self.cache.lock_before("GETINFO", deadline, controller.timeout())?;
         if cache.hook.is_none() {
             let (kinds, hook) = (&[EventKind::ConfChanged], Arc::clone(&cache.changes));
             cache.hook = if_allowed(controller.hook_before(kinds, hook, deadline))?;

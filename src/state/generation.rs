@@ -12,8 +12,8 @@ use super::tracker::Tracker;
 use super::{Circuit, MissingPart, Shared, State, Stream, missing};
 use crate::controller::{Controller, HookGuard};
 use crate::error::Result;
+use crate::link::CommandLock;
 use crate::names::CircuitId;
-use crate::sync::Mutex;
 
 /// The part of a state that belongs to one connection. Its circuits and streams keep it, so that
 /// they never belong to another tor.
@@ -27,7 +27,7 @@ pub(crate) struct Generation {
     pub(super) countries: CountryCache,
     pub(super) missing: Vec<MissingPart>,
     /// Held across the `GETINFO` of a refresh.
-    pub(super) refreshing: Mutex<()>,
+    pub(super) refreshing: CommandLock<()>,
     _hooks: Vec<HookGuard>,
 }
 
@@ -52,7 +52,7 @@ impl Generation {
             documents: DocumentCache::default(),
             countries: CountryCache::default(),
             missing,
-            refreshing: Mutex::new(()),
+            refreshing: CommandLock::default(),
             _hooks: hooks,
         }))
     }

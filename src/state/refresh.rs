@@ -11,6 +11,7 @@ use super::MissingPart;
 use super::generation::Generation;
 use super::missing::query;
 use super::snapshot::InfoKey;
+use super::store::Store;
 use super::tracker::Answers;
 use crate::clock::deadline_after;
 use crate::error::{Error, Result};
@@ -141,8 +142,10 @@ impl Generation {
             return;
         }
         // One limit for the wait for another refreshing thread and for the reply.
-        let deadline = deadline_after(self.controller.timeout());
-        let Some(refreshing) = self.refreshing.try_lock_until(deadline) else { return };
+        let limit = self.controller.timeout();
+        let deadline = deadline_after(limit);
+        let refreshing = self.refreshing.lock_before("GETINFO", deadline, limit);
+        let Ok(refreshing) = refreshing else { return };
         // The other thread may have refreshed these parts.
         let Some(parts) = self.store.begin_refresh(wanted) else { return };
         let mut unreadable = Vec::new();
@@ -174,16 +177,30 @@ impl Generation {
     ) -> Result<()> {
         let keys: Vec<_> = parts.iter().map(Part::info_key).collect();
         let (mut answers, before) = (Answers::default(), unreadable.len());
+        let mut end = EndOnDrop { store: &self.store, again: true };
         let outcome = query(&self.controller, &keys, &mut answers, unreadable, deadline);
         let events_before = outcome.inspect_err(|error| {
             // tor would refuse a single key again.
-            let is_final = matches!(error, Error::Rejected(_)) && keys.len() == 1;
-            self.store.abort_refresh(!is_final);
+            end.again = !(matches!(error, Error::Rejected(_)) && keys.len() == 1);
         })?;
         match unreadable.len() == before {
             true => self.store.finish_refresh(answers, events_before),
-            false => self.store.abort_refresh(false),
+            false => end.again = false,
         }
         Ok(())
+    }
+}
+
+/// Ends a refresh that got no answers, even if a logger panics: otherwise the store would keep the
+/// events of its parts forever.
+struct EndOnDrop<'a> {
+    store: &'a Store,
+    /// Whether the parts stay stale.
+    again: bool,
+}
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.store.abort_refresh(self.again);
     }
 }

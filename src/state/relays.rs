@@ -11,7 +11,7 @@ use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, ProtocolError, Result};
 use crate::event::{Event, EventKind, EventText};
-use crate::link::{EventHook, RawEvent, lock_before};
+use crate::link::{CommandLock, EventHook, RawEvent};
 use crate::names::{Fingerprint, Nickname, RelayFlag, RelaySpec};
 use crate::sync::Mutex;
 
@@ -290,7 +290,7 @@ impl State {
 #[derive(Default)]
 pub(super) struct RelaySource {
     /// Held while relays are loaded. The reader thread does not take it.
-    cache: Mutex<RelayCache>,
+    cache: CommandLock<RelayCache>,
 }
 
 #[derive(Default)]
@@ -371,7 +371,7 @@ impl RelaySource {
     pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
         let limit = controller.timeout();
         let deadline = deadline_after(limit);
-        let mut cache = lock_before(&self.cache, "GETINFO", deadline, limit)?;
+        let mut cache = self.cache.lock_before("GETINFO", deadline, limit)?;
         cache.catch_up();
         let loaded = if cache.is_loaded { Ok(()) } else { cache.load(controller, deadline) };
         let relays = Relays { index: Arc::clone(&cache.index) };

@@ -69,7 +69,9 @@ pub(crate) struct Tracker {
     refreshing: Parts,
     /// The parts whose keys tor or a filter refuses.
     unavailable: Parts,
-    /// The events about the parts in `refreshing` since the refresh began.
+    /// The events about the parts in `refreshing` since the refresh began. The time limit of the
+    /// command bounds it, as it bounds `early`; a limit in bytes would protect nothing, since a state
+    /// keeps every circuit and stream that tor reports.
     recent: Vec<(u64, Event)>,
     /// The number of applied events of the connection.
     number: u64,

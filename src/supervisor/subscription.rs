@@ -7,7 +7,7 @@ use crate::clock;
 use crate::controller::{Controller, EventSink, HookGuard};
 use crate::error::{Disconnect, Error, Result};
 use crate::event::EventKind;
-use crate::link::{EventBatch, EventHook, RawEvent, lock_before};
+use crate::link::{CommandLock, EventBatch, EventHook, RawEvent};
 use crate::sync::Mutex;
 
 /// The receiver of the events of a subscription.
@@ -44,7 +44,7 @@ pub(super) struct Subscription {
     /// events and markers are queued in one order.
     progress: Mutex<Progress>,
     /// The generation and the hook of the present connection. Held across `SETEVENTS`.
-    hook: Mutex<Option<(u64, HookGuard)>>,
+    hook: CommandLock<Option<(u64, HookGuard)>>,
 }
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ struct Progress {
 
 impl Subscription {
     pub(super) fn new(kinds: Box<[EventKind]>, sink: Arc<dyn Sink>) -> Arc<Self> {
-        Arc::new(Self { kinds, sink, progress: Mutex::default(), hook: Mutex::default() })
+        Arc::new(Self { kinds, sink, progress: Mutex::default(), hook: CommandLock::default() })
     }
 
     pub(super) fn kinds(&self) -> &[EventKind] {
@@ -79,7 +79,7 @@ impl Subscription {
     ) -> Result<()> {
         // Dropped without the lock, since it sends a command.
         let former = {
-            let mut hook = lock_before(&self.hook, "SETEVENTS", deadline, controller.timeout())?;
+            let mut hook = self.hook.lock_before("SETEVENTS", deadline, controller.timeout())?;
             if hook.as_ref().is_some_and(|(connected, _)| *connected >= generation) {
                 return Ok(());
             }

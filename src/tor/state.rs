@@ -3,7 +3,6 @@
 use super::Tor;
 use crate::clock::deadline_after;
 use crate::error::Result;
-use crate::link::lock_before;
 use crate::state::State;
 
 impl Tor {
@@ -30,7 +29,7 @@ impl Tor {
     pub fn state(&self) -> Result<State> {
         let limit = self.controller.timeout();
         let deadline = deadline_after(limit);
-        let mut state = lock_before(&self.state, "GETINFO", deadline, limit)?;
+        let mut state = self.state.lock_before("GETINFO", deadline, limit)?;
         if let Some(state) = &*state {
             return Ok(state.clone());
         }

@@ -46,6 +46,8 @@ mod info;
 mod info_keys;
 /// The status of tor as a relay.
 mod info_relay;
+/// Loggers that call torcon, on the thread that logs.
+mod loggers;
 /// A thousand controllers in one program.
 mod many_controllers;
 /// Address mappings, resolving, guards and descriptors.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Drain, LINE_LIMIT, Printed, Sink};
-use crate::link::Listener;
+use crate::link::{Listener, NamedThread};
 use crate::process::output::Output;
 use crate::process::sink::SINK_QUEUE;
-use crate::process::thread::NamedThread;
+use crate::process::thread::start_thread;
 use crate::sync::channel::{Receiver, bounded, unbounded};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -91,7 +91,7 @@ fn the_thread_ends_with_the_child_while_another_process_holds_the_pipe() {
 fn the_thread_ends_with_the_child_while_another_process_writes() {
     let drained = drained(None, ignore);
     let mut writer = drained.writer;
-    let flood = NamedThread::start("flood", move || while writer.write_all(b"flood\n").is_ok() {});
+    let flood = start_thread("flood", move || while writer.write_all(b"flood\n").is_ok() {});
     drop(drained.stop);
     assert!(drained.thread.join_for(LIMIT));
     assert!(flood.unwrap().join_for(LIMIT));

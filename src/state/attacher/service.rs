@@ -8,12 +8,12 @@ use super::leave_streams::LeaveStreams;
 use crate::clock::{self, deadline_after};
 use crate::controller::{CloseHookId, Controller, HookGuard};
 use crate::error::{Error, InvalidInput, Result};
-use crate::link::lock_before;
+use crate::link::CommandLock;
 use crate::names::TorFeature;
 use crate::state::generation::Generation;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::channel::{Sender, bounded, unbounded};
-use crate::sync::{Mutex, thread};
+use crate::sync::thread;
 
 /// The longest time to start. Meanwhile other threads wait for the lock, even those that stop.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Default)]
 struct AttachService {
     /// Held across commands, so it is taken before every other lock of the connection.
-    running: Mutex<Option<Running>>,
+    running: CommandLock<Option<Running>>,
     /// Whether this program has switched the option on through this connection or an earlier one of
     /// the same state, and no [`Running`] will restore it.
     is_left_on: AtomicBool,
@@ -73,7 +73,7 @@ impl AttachGuard {
         let deadline = deadline.min(deadline_after(limit));
         let controller = &generation.controller.with_timeout(limit);
         let service = controller.shared::<AttachService>();
-        let mut running = lock_before(&service.running, "SETCONF", deadline, limit)?;
+        let mut running = service.running.lock_before("SETCONF", deadline, limit)?;
         let running_now = match &mut *running {
             Some(running) => {
                 running.option.keep_on(controller, deadline)?;
@@ -114,7 +114,22 @@ impl AttachGuard {
 
 impl Drop for AttachGuard {
     fn drop(&mut self) {
-        let mut running = self.service.running.lock();
+        let (service, controller) = (Arc::clone(&self.service), self.controller.clone());
+        if !service.running.is_held_here() {
+            return service.release(&controller);
+        }
+        // A logger drops this guard while this thread sends a command under the lock.
+        let thread = thread::Builder::new().name("torcon-streams".to_owned());
+        if let Err(error) = thread.spawn(move || service.release(&controller)) {
+            log::error!("streams stay unattached, since no thread can be started: {error}");
+        }
+    }
+}
+
+impl AttachService {
+    /// Counts a guard that is dropped. After the last one, tor attaches streams again.
+    fn release(&self, controller: &Controller) {
+        let mut running = self.running.lock();
         let last = match &mut *running {
             Some(running) if running.users > 1 => {
                 running.users -= 1;
@@ -123,10 +138,10 @@ impl Drop for AttachGuard {
             running => running.take(),
         };
         let Some(last) = last else { return };
-        let limit = self.controller.timeout().min(STOP_LIMIT);
+        let limit = controller.timeout().min(STOP_LIMIT);
         let option = Arc::clone(&last.option);
-        let outcome = last.stop(&self.controller.with_timeout(limit));
-        self.service.is_left_on.store(option.hand_over(), Ordering::Release);
+        let outcome = last.stop(&controller.with_timeout(limit));
+        self.is_left_on.store(option.hand_over(), Ordering::Release);
         // A logger may attach streams.
         drop(running);
         log_stop(outcome);
@@ -203,7 +218,9 @@ pub(in crate::state) fn hand_over(former: &Controller, next: &Controller, deadli
     }
     let former = former.shared::<AttachService>();
     // A thread that holds the lock waits for no reply, since the connection has ended.
-    let Some(running) = former.running.try_lock_until(deadline) else { return };
+    let Ok(running) = former.running.lock_before("SETCONF", deadline, next.timeout()) else {
+        return;
+    };
     let is_left_on = match &*running {
         Some(running) => running.option.hand_over(),
         None => former.is_left_on.load(Ordering::Acquire),

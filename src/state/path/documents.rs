@@ -14,15 +14,14 @@ use crate::clock::{self, deadline_after};
 use crate::command::GetConf;
 use crate::controller::{Controller, if_allowed};
 use crate::error::{InvalidInput, PathError, PathProblem, Result};
-use crate::link::lock_before;
+use crate::link::CommandLock;
 use crate::state::generation::Generation;
 use crate::state::{Relays, State};
-use crate::sync::Mutex;
 
 /// Cached documents of one connection.
 #[derive(Default)]
 pub(in crate::state) struct DocumentCache {
-    cache: Mutex<Option<Documents>>,
+    cache: CommandLock<Option<Documents>>,
 }
 
 /// The documents of one consensus.
@@ -69,7 +68,7 @@ impl DocumentCache {
     /// Returns the documents of the present consensus; loads them first if necessary.
     fn get(&self, controller: &Controller, relays: Relays, deadline: Instant) -> Result<Documents> {
         let limit = controller.timeout();
-        let mut cache = lock_before(&self.cache, "GETINFO", deadline, limit)?;
+        let mut cache = self.cache.lock_before("GETINFO", deadline, limit)?;
         let is_current = |documents: &&Documents| {
             let is_recent =
                 documents.is_complete || clock::elapsed_since(documents.loaded) < INCOMPLETE_FOR;
