@@ -114,9 +114,12 @@
 //! Passwords, cookies, keys, the arguments of commands that may hold such things and the contents
 //! of replies are not logged at any level. The output of a launched tor is not logged either.
 //!
+//! A logger may call torcon, and must not wait for another thread that does. A call that would wait
+//! for the very call that logs fails at once.
+//!
 //! # Threads
 //!
-//! torcon starts these threads; each ends with the object that has started it.
+//! torcon starts these threads; each but `torcon-resolve` ends with the object that has started it.
 //!
 //! | thread | does |
 //! | --- | --- |
@@ -129,6 +132,7 @@
 //! | `torcon-attach`, `torcon-streams` | call attachers; send their choices |
 //! | `torcon-onion` | watches one onion service and adds it again if tor lost it |
 //! | `torcon-restore`, `torcon-notify` | connect and restore for a supervisor; call its closures |
+//! | `torcon-resolve` | resolves the host name of an endpoint; the system's resolver cannot be interrupted |
 //!
 //! # Features
 //!
