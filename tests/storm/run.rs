@@ -73,10 +73,11 @@ impl Run {
         let memory = self.memory.lock().clone();
         // The first third is for the warm-up.
         let third = memory.len() / 3;
-        let [middle, last] =
-            [third, 2 * third].map(|from| average(&memory[from.min(memory.len())..][..third]));
-        self.figures.most("KiB of memory in the second third", u128::from(middle / 1024));
-        self.figures.most("KiB of memory in the last third", u128::from(last / 1024));
+        let [middle, last] = [third, 2 * third].map(|from| average(&memory[from..][..third]));
+        if third > 0 {
+            self.figures.most("KiB of memory in the second third", u128::from(middle / 1024));
+            self.figures.most("KiB of memory in the last third", u128::from(last / 1024));
+        }
         let latest = self.watch.latest().as_millis();
         self.figures.most("milliseconds by which a call exceeded its limit, at most", latest);
         println!("{}: {:.1?}\n{}", self.name, self.begin.elapsed(), self.figures);
