@@ -161,6 +161,41 @@ def answers(live, tor, fingerprints, nicknames):
                   lambda: tor.list_ephemeral_hidden_services(our_services=False, detached=True))
 
 
+SERVICES = (
+    ("HiddenServiceDir", "one"), ("HiddenServicePort", "80"), ("HiddenServicePort", "81 8081"),
+    ("HiddenServicePort", "82 127.0.0.2:8082"), ("HiddenServiceMaxStreams", "5"),
+    ("HiddenServiceDir", "two words"), ("HiddenServiceVersion", "3"), ("HiddenServicePort", "443 127.0.0.1:4443"),
+)
+
+
+def onion_services(live, tor, directory):
+    """Compares the onion services of a configuration."""
+    tor.set_options([(name, str(directory / value) if name == "HiddenServiceDir" else value)
+                     for name, value in SERVICES])
+    live.question("onion services", (("services",), services), lambda: services_of_stem(tor))
+
+
+def services(value):
+    """Returns the ports and the other options of each service, by its directory."""
+    found = {}
+    for service in value:
+        ports = []
+        for port in service["ports"]:
+            virtual, _, target = port.partition(",")
+            target = target or virtual
+            address, _, number = target.rpartition(":")
+            ports.append([int(virtual), address or "127.0.0.1", int(number)])
+        options = {name: one for name, one in service["lines"]
+                   if name not in ("HiddenServiceDir", "HiddenServicePort")}
+        found[service["directory"]] = {"HiddenServicePort": ports, **options}
+    return found
+
+
+def services_of_stem(tor):
+    return {directory: {**options, "HiddenServicePort": [list(port) for port in options["HiddenServicePort"]]}
+            for directory, options in tor.get_hidden_service_conf().items()}
+
+
 def answers_of_relay(live, tor, fingerprints):
     """Compares the answers of an exit relay."""
     for rules in ("", "accept *:80,reject *:*", "reject private:*,accept *:443,reject *:1-79,accept 200.0.0.0/6:*",
@@ -234,6 +269,7 @@ def compare(live, directory):
         mark(tor, "second")
         live.events("network", live.torcon.ask("events", "second mark"), events.up_to("second mark"))
         answers(live, tor, ports["fingerprints"], ports["nicknames"])
+        onion_services(live, tor, directory / "client")
     exit_path = ports["exit"].removeprefix("unix:")
     live.torcon.ask("connect", ports["exit"])
     with stem.control.Controller.from_socket_file(exit_path) as tor:

@@ -16,6 +16,7 @@ use torcon::command::{
     AddOnion, AddedOnion, AuthChallenge, Command, ConfMap, ConfValue, ExtendCircuit, GetConf,
     GetInfo, GetProtocolInfo, MapAddress, MapOutcome, ProtocolInfo, SendSignal,
 };
+use torcon::config::{Config, ConfiguredService};
 use torcon::descriptor::{ExitPolicy, OnionDescriptor, RouterStatuses};
 use torcon::event::{Event, EventText};
 use torcon::names::{
@@ -325,6 +326,16 @@ fn ask(tor: &Controller, request: &[&str]) -> Result<Value> {
         ["detached_onions"] => {
             let found = tor.detached_onions()?;
             found.iter().map(|it| it.service_id().to_owned()).collect::<Vec<_>>().into()
+        }
+        ["services"] => {
+            let service = |it: &ConfiguredService| {
+                let shown = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                let lines: Vec<_> =
+                    it.lines().map(|(name, value)| (name.to_owned(), shown(value))).collect();
+                let ports: Vec<_> = it.ports().iter().map(ToString::to_string).collect();
+                json!({ "directory": it.directory().to_string_lossy(), "ports": ports, "lines": lines })
+            };
+            Config::new(tor).onion_services()?.iter().map(service).collect()
         }
         ["bootstrap"] => serde_json::to_value(tor.bootstrap_phase()?)?,
         _ => return Err(format!("unknown request {request:?}").into()),
