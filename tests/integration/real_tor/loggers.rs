@@ -14,8 +14,8 @@ use crate::support::log_capture::LogClosure;
 use crate::support::real_tor::RealTor;
 use crate::support::watchdog::{eventually, within};
 
-/// Less than the time limits after which a thread gives up waiting for itself.
-const LIMIT: Duration = Duration::from_secs(8);
+/// Less than the 60 seconds after which a thread gave up waiting for itself.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A call, which may fail.
 type Call = fn(&Tor);
