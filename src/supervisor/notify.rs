@@ -362,3 +362,6 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ impl Shared {
         drop(forgotten);
     }
 }
+
+#[cfg(test)]
+mod tests;
