@@ -131,3 +131,35 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> Cow<'_, str> {
     };
     printable(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::{Listener, panic_text};
+
+    #[test]
+    fn the_message_of_a_panic_is_shown_in_one_line() {
+        let number = 7;
+        for (panic, text) in [
+            (catch_unwind(|| panic!("a text")).unwrap_err(), "a text"),
+            (catch_unwind(move || panic!("number {number}\n")).unwrap_err(), "number 7\\n"),
+            (catch_unwind(|| std::panic::panic_any(7)).unwrap_err(), "no message"),
+        ] {
+            assert_eq!(panic_text(&*panic), text);
+        }
+    }
+
+    #[test]
+    fn a_closure_that_panics_is_not_called_again() {
+        let listener = Listener::new(0);
+        assert_eq!(listener.call(|calls| *calls += 1), Ok(()));
+        let called = listener.call_each([1, 2].into_iter(), |calls, by| {
+            *calls += by;
+            assert!(*calls < 4, "{calls} calls");
+        });
+        assert_eq!(called, Err("4 calls".to_owned()));
+        assert_eq!(listener.call(|_| unreachable!("it was removed")), Ok(()));
+        assert_eq!(listener.remove(), None);
+    }
+}

@@ -77,3 +77,31 @@ impl<T> Notifier<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Notifier, WaitEnd};
+    use crate::clock::deadline_after;
+    use crate::error::Disconnect;
+
+    #[test]
+    fn the_end_ends_every_wait_with_its_first_reason_but_a_value_that_was_found() {
+        let limit = Duration::from_secs(30);
+        let notifier = Notifier::<u8>::default();
+        let wait = |wanted: u8| {
+            notifier.wait(deadline_after(limit), |value| (*value == wanted).then_some(wanted))
+        };
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| wait(1));
+            notifier.end(&Disconnect::Quit);
+            let end = waiter.join().unwrap();
+            assert!(matches!(end, Err(WaitEnd::Closed(Disconnect::Quit))), "{end:?}");
+        });
+        notifier.end(&Disconnect::Closed);
+        assert!(matches!(wait(1), Err(WaitEnd::Closed(Disconnect::Quit))));
+        notifier.update(|value| *value = 1);
+        assert!(matches!(wait(1), Ok(1)) && notifier.read(|value| *value) == 1);
+    }
+}

@@ -248,7 +248,10 @@ pub(super) fn keyword(wire: &[u8]) -> &[u8] {
 mod tests {
     use proptest::prelude::proptest;
 
-    use super::{KindTable, keyword};
+    use std::sync::Arc;
+
+    use super::{KindTable, ListenerId, Registry, keyword};
+    use crate::error::Disconnect;
     use crate::event::{EventKind, EventText};
 
     /// Checks that the reader and the text of the event agree on its kind.
@@ -262,6 +265,50 @@ mod tests {
         let kind = EventKind::from_bytes(text.keyword());
         let known = ["B", "BW", "", "BW\t"].iter().position(|known| *known == kind.as_str());
         assert_eq!(table.find(wire.as_bytes()), known, "{wire:?}");
+    }
+
+    #[test]
+    fn the_last_ids_sort_behind_all_others_and_differ() {
+        let ids = [ListenerId::next_last(), ListenerId::next_last()];
+        assert!(ids[0] < ids[1] && ListenerId::next() < ids[0]);
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_keys_until_it_is_removed() {
+        let registry = Registry::<str, char>::default();
+        let texts = |key| {
+            registry
+                .members(&key)
+                .map(|found| found.iter().map(|text| &**text).collect::<Vec<_>>().join(" "))
+        };
+        let [first, second] = [ListenerId::next(), ListenerId::next()];
+        assert!(!registry.any());
+        registry.add(second, &['b'], "two".into()).unwrap();
+        registry.add(first, &['a', 'b'], "one".into()).unwrap();
+        assert!(registry.any() && registry.has_key(&'a') && !registry.has_key(&'c'));
+        assert_eq!(['a', 'b', 'c'].map(texts), [Some("one".into()), Some("one two".into()), None]);
+        assert_eq!(registry.remove(first).as_deref(), Some("one"));
+        assert!(registry.any() && !registry.has_key(&'a') && registry.has_key(&'b'));
+        assert_eq!(['a', 'b'].map(texts), [None, Some("two".into())]);
+        assert_eq!(registry.remove(first), None);
+        // A key that is forgotten has no members; they stay registered.
+        registry.forget(&'b');
+        assert!(registry.any() && !registry.has_key(&'b') && registry.all().len() == 1);
+        assert_eq!(registry.remove(second).as_deref(), Some("two"));
+        assert!(!registry.any() && registry.keys().is_empty());
+    }
+
+    #[test]
+    fn the_end_returns_the_members_and_refuses_others() {
+        let registry = Registry::<str, char>::default();
+        registry.add(ListenerId::next(), &['a'], "one".into()).unwrap();
+        registry.add(ListenerId::next(), &[], "two".into()).unwrap();
+        let members: Vec<Arc<str>> = registry.end(&Disconnect::Quit);
+        assert_eq!(members, ["one".into(), "two".into()]);
+        assert!(!registry.any() && registry.keys().is_empty());
+        assert!(registry.end(&Disconnect::Closed).is_empty());
+        let added = registry.add(ListenerId::next(), &['a'], "late".into());
+        assert!(matches!(added, Err((Disconnect::Quit, late)) if &*late == "late"));
     }
 
     #[test]

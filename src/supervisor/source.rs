@@ -138,12 +138,35 @@ mod tests {
 
     use nix::errno::Errno;
 
-    use super::{Prospect, prospect};
+    use super::{Prospect, Source, prospect};
+    use crate::controller::ConnectOptions;
     use crate::error::{
         AuthError, AuthProblem, ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error,
         InvalidInput, LaunchError, LaunchProblem, Rejection, RejectionLine, Timeout, Wait,
     };
+    use crate::link::CancelToken;
     use crate::names::AuthMethod;
+    use crate::process::Launcher;
+
+    #[test]
+    fn a_source_has_the_limit_and_the_token_of_its_options() {
+        let connect =
+            |options| Source::Connect { endpoints: Vec::new(), options: Box::new(options) };
+        let launch = Source::Launch(Box::new(Launcher::new().repeatable().unwrap()));
+        let limited = connect(ConnectOptions::new().event_limit(77));
+        assert_eq!(
+            [limited.event_limit(), launch.event_limit()],
+            [77, ConnectOptions::new().events()]
+        );
+        assert_eq!([limited.launches(), launch.launches()], [false, true]);
+        for source in [limited, launch] {
+            assert!(source.canceled_by().is_none());
+            let token = CancelToken::new();
+            let source = source.with_cancel(&token);
+            token.cancel();
+            assert!(source.canceled_by().is_some_and(|token| token.is_canceled()));
+        }
+    }
 
     fn auth(tried: AuthMethod, problem: AuthProblem) -> AuthError {
         AuthError::new(&[AuthMethod::SafeCookie, AuthMethod::HashedPassword], Some(tried), problem)

@@ -8,7 +8,7 @@ use crate::controller::ConnectOptions;
 use crate::error::{Disconnect, Error, SupervisorProblem};
 use crate::link::Endpoint;
 use crate::supervisor::SupervisorOptions;
-use crate::supervisor::keeper::Keeper;
+use crate::supervisor::keeper::{Keeper, random_byte};
 use crate::supervisor::shared::Shared;
 use crate::supervisor::source::Source;
 
@@ -43,6 +43,26 @@ fn a_supervisor_gives_up_at_its_time_limit_and_no_earlier() {
     clock.advance(TICK);
     let found = problem(keeper.check_limits(lost()));
     assert!(matches!(found, SupervisorProblem::Exhausted { elapsed: LIMIT, .. }), "{found:?}");
+}
+
+#[test]
+fn a_supervisor_gives_up_at_its_number_of_attempts_and_without_limits_never() {
+    for (options, most) in
+        [(SupervisorOptions::new().attempts(3), 3), (SupervisorOptions::new(), u32::MAX)]
+    {
+        let mut keeper = keeper(options);
+        keeper.attempts = most - 1;
+        assert!(keeper.check_limits(lost()).is_ok());
+        keeper.attempts = most;
+        assert_eq!(keeper.check_limits(lost()).is_ok(), most == u32::MAX);
+    }
+}
+
+#[test]
+fn delays_are_shortened_by_different_parts() {
+    // So that programs that lost one tor do not connect to the next one together.
+    let parts: std::collections::BTreeSet<_> = (0..100).map(|_| random_byte()).collect();
+    assert!(parts.len() > 10, "{parts:?}");
 }
 
 #[test]
