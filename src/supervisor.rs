@@ -312,6 +312,9 @@ impl fmt::Debug for Supervisor {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 #[cfg(all(test, shuttle))]
 #[path = "../tests/schedules/models/supervisor.rs"]
 mod schedules;

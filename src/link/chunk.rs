@@ -158,3 +158,16 @@ impl Item for Events {
         self.take()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Chunk;
+    use crate::event::EventKind;
+
+    #[test]
+    fn a_kind_takes_its_own_memory_and_that_of_an_unknown_name() {
+        let size = |name: &str| Chunk::kind_size(&EventKind::from(name));
+        assert_eq!(size("BW"), size_of::<EventKind>());
+        assert_eq!(size("UNKNOWN_KIND"), size_of::<EventKind>() + "UNKNOWN_KIND".len());
+    }
+}

@@ -324,3 +324,6 @@ impl Closures {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,11 +51,27 @@ impl Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixStream;
 
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-    use super::Stream;
+    use super::{Endpoint, Stream};
+
+    #[test]
+    fn a_tcp_socket_has_the_endpoint_of_its_peer_and_sends_at_once() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            // A machine may be without IPv6.
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let peer = listener.local_addr().unwrap();
+            let socket = TcpStream::connect(peer).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let (stream, endpoint) = Stream::from_connected(socket.into()).unwrap();
+            assert_eq!(endpoint, Endpoint::from(peer));
+            let Stream::Tcp(socket) = stream else { panic!("it is a TCP socket") };
+            assert!(socket.nodelay().unwrap());
+        }
+    }
 
     #[test]
     fn a_socket_that_another_process_passed_on_is_not_inherited() {

@@ -67,7 +67,16 @@ fn peer_pid(_socket: &std::os::unix::net::UnixStream) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::Peer;
+    use std::os::unix::net::UnixStream;
+
+    use super::{Peer, Stream};
+
+    #[test]
+    fn the_peer_of_a_unix_socket_is_a_process() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let own = Some(std::process::id()).filter(|_| cfg!(target_os = "linux"));
+        assert_eq!(Peer::of(&Stream::Unix(socket)), Peer::Process(own));
+    }
 
     #[test]
     fn this_machine_is_recognized_by_the_addresses_of_the_socket() {

@@ -145,3 +145,6 @@ impl Drop for PipeReader {
         drop(spool);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,6 @@ impl Drop for EndOnDrop {
         self.0.end_without_event_thread();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -220,7 +220,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{BufferLimits, Next, Spool};
+    use super::{BufferLimits, Next, ReadRegion, Spool};
     use crate::error::BufferProblem;
 
     fn spool(memory: usize, file: u64) -> Spool {
@@ -249,6 +249,75 @@ mod tests {
         spool.push(b"in memory again").unwrap();
         assert_eq!(take(&mut spool), b"in memory again");
         assert!(take(&mut spool).is_empty());
+    }
+
+    /// Returns the region that is to be read next.
+    fn region(spool: &mut Spool) -> ReadRegion {
+        match spool.next(&mut Vec::new()) {
+            Next::File(region) => region,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn read(region: &ReadRegion) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        region.read(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn the_file_is_a_ring_whose_bytes_cross_its_end() {
+        let mut spool = spool(1, 8);
+        spool.push(b"a").unwrap();
+        assert_eq!(take(&mut spool), b"a");
+        spool.push(b"a").unwrap();
+        spool.push(b"bcdefg").unwrap();
+        assert_eq!(take(&mut spool), b"a");
+        let first = region(&mut spool);
+        // Written while the first part is read.
+        spool.push(b"hi").unwrap();
+        assert_eq!(read(&first), b"bcdefg");
+        spool.consumed(&first);
+        spool.push(b"jklm").unwrap();
+        assert!(!spool.is_empty());
+        assert_eq!([take(&mut spool), take(&mut spool)], [&b"hi"[..], b"jklm"]);
+        assert!(spool.is_empty());
+        // One write that crosses the end.
+        spool.push(b"n").unwrap();
+        spool.push(b"opqrst").unwrap();
+        assert_eq!(take(&mut spool), b"n");
+        let first = region(&mut spool);
+        spool.push(b"u").unwrap();
+        spool.consumed(&first);
+        spool.push(b"vwxyz").unwrap();
+        assert_eq!([take(&mut spool), take(&mut spool)], [&b"uv"[..], b"wxyz"]);
+    }
+
+    #[test]
+    fn a_region_that_is_being_written_keeps_its_place_while_all_before_it_is_read() {
+        let mut spool = spool(1, 8);
+        spool.push(b"a").unwrap();
+        spool.push(b"bc").unwrap();
+        assert_eq!(take(&mut spool), b"a");
+        let first = region(&mut spool);
+        let reserved = spool.reserve(b"de").unwrap().unwrap();
+        spool.consumed(&first);
+        let file = reserved.write(b"de").unwrap();
+        spool.written(file, 2);
+        assert_eq!(take(&mut spool), b"de");
+    }
+
+    #[test]
+    fn a_spool_is_empty_without_bytes_in_memory_and_file() {
+        let mut spool = spool(1, 8);
+        assert!(spool.is_empty());
+        spool.push(b"a").unwrap();
+        assert!(!spool.is_empty());
+        spool.push(b"b").unwrap();
+        assert_eq!(take(&mut spool), b"a");
+        assert!(!spool.is_empty(), "the file has a byte");
+        assert_eq!(take(&mut spool), b"b");
+        assert!(spool.is_empty());
     }
 
     #[test]

@@ -355,3 +355,4 @@ fn a_hook_that_panics_at_the_end_leaves_no_caller_waiting() {
 
 mod events;
 mod limits;
+mod writing;

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{COUNT_SIZE, Item, NANOS_PER_BYTE, Received, STALL_LIMIT, SendOutcome, backlog};
+use super::{
+    COUNT_SIZE, Item, KEPT_ENTRIES, NANOS_PER_BYTE, Received, STALL_LIMIT, SendOutcome, backlog,
+};
 use crate::clock::{ManualClock, TICK, deadline_after};
 use crate::sync::channel::{RecvTimeoutError, TryRecvError, bounded, never};
 
@@ -57,6 +59,19 @@ fn a_loss_is_received_before_the_end() {
     assert_eq!(queue.recv(), Ok(Received::Lost(2)));
     assert_eq!(queue.recv(), Err(()));
     assert_eq!(queue.recv_deadline(Instant::now()), Err(RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn a_long_queue_is_received_in_order_and_its_memory_is_freed_when_it_is_empty() {
+    let items = u64::try_from(3 * KEPT_ENTRIES).unwrap();
+    let (mut sender, queue) = backlog::<u64, u64>(usize::MAX);
+    for item in 0..items {
+        assert_eq!(sender.send(item, 1, 1), SendOutcome::Queued);
+    }
+    for item in 0..items {
+        assert_eq!(queue.try_recv(), Ok(Received::Item(item)));
+    }
+    assert!(queue.shared.queue.lock().entries.capacity() <= KEPT_ENTRIES);
 }
 
 #[test]

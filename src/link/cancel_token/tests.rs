@@ -27,6 +27,23 @@ fn clones_share_one_state_and_only_the_first_call_cancels() {
 }
 
 #[test]
+fn a_wait_without_a_limit_lasts_until_the_cancellation() {
+    let token = CancelToken::new();
+    thread::scope(|scope| {
+        let waiters: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    token.wait();
+                    token.is_canceled()
+                })
+            })
+            .collect();
+        token.cancel();
+        assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap()));
+    });
+}
+
+#[test]
 fn closures_run_once_in_their_order_and_at_once_after_the_cancellation() {
     let token = CancelToken::default();
     let order = Arc::new(Mutex::new(Vec::new()));

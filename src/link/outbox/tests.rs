@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::reply_channel::{ReplyReceiver, reply_channel};
 use super::super::router::SlotId;
-use super::{Outbox, Owner, Removal};
+use super::{KEPT, Outbox, Owner, Removal};
 use crate::wire::Wiped;
 
 #[derive(Clone, Debug)]
@@ -160,6 +160,47 @@ fn a_request_is_unwritten_until_the_writer_has_taken_it() {
     let taken = outbox.take();
     outbox.written(taken, 3);
     assert_eq!([first, second].map(|id| outbox.is_unwritten(id)), [false, true]);
+}
+
+#[test]
+fn the_turn_is_that_of_one_owner_which_takes_it_or_declines_it() {
+    let mut outbox = Outbox::default();
+    append(&mut outbox, 0, None);
+    assert!(outbox.enter() && outbox.has_writer());
+    let channels: Vec<_> = (1..4)
+        .map(|id| {
+            let (sender, channel) = reply_channel();
+            append(&mut outbox, id, Some(Owner { sender, waits_for_write: false }));
+            channel
+        })
+        .collect();
+    let turn = |outbox: &mut Outbox| {
+        (0..4_u64).filter(|id| outbox.take_turn((*id).into())).collect::<Vec<_>>()
+    };
+    assert!(turn(&mut outbox).is_empty(), "there is a writer");
+    let taken = outbox.take();
+    outbox.written(taken, 4);
+    outbox.leave();
+    outbox.decline_turn(2.into());
+    assert_eq!(outbox.remove(1.into()), Removal::Removed);
+    outbox.decline_turn(1.into());
+    assert_eq!(turn(&mut outbox), [2]);
+    outbox.leave();
+    assert!(!outbox.enter(), "the owner has the turn");
+    drop(channels);
+}
+
+#[test]
+fn the_buffer_of_a_short_request_is_used_again_and_a_long_one_freed() {
+    for (length, is_kept) in [(4, true), (2 * KEPT, false)] {
+        let mut outbox = Outbox::default();
+        outbox.bytes().extend_from_slice(&vec![b'a'; length]);
+        outbox.append(0.into(), length, None);
+        assert!(outbox.enter());
+        let taken = outbox.take();
+        outbox.written(taken, length);
+        assert_eq!(outbox.spare.capacity() > 0, is_kept);
+    }
 }
 
 proptest! {

@@ -15,6 +15,7 @@ use crate::wire::{Frame, Limits, Message, Request};
 mod ended;
 mod model;
 mod outbox;
+mod pending;
 mod stray_lines;
 
 /// A reader without socket.

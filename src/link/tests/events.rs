@@ -6,12 +6,13 @@ use std::time::Instant;
 use super::{LIMIT, getinfo, link, next};
 use crate::error::Disconnect;
 use crate::event::{EventKind, EventText};
+use crate::link::chunk::Chunk;
 use crate::link::{
     Backlog, BacklogSender, EventBatch, EventCallback, EventHook, EventListener, Events, Item,
     Link, RawEvent, Received, SequencedEvent, backlog,
 };
 use crate::sync::Mutex;
-use crate::sync::channel::unbounded;
+use crate::sync::channel::{Sender, unbounded};
 
 /// Events that a receiver takes together.
 struct Together(Events);
@@ -155,6 +156,65 @@ fn any_number_of_kinds_in_one_read_keeps_order_and_numbers() {
     let expected = (0..300).filter(|n| n % 100 % 7 == 0);
     let expected: Vec<_> = expected.map(|n| format!("{n}: KIND{} {n}", n % 100)).collect();
     assert_eq!(received, expected);
+    drop(link);
+    peer.join().unwrap();
+}
+
+/// A hook that records the numbers of the events of each batch.
+struct Batches(Sender<Vec<u64>>);
+
+impl EventHook for Batches {
+    fn event(&self, _: &RawEvent<'_>) {}
+
+    fn feeds_other_threads(&self) -> bool {
+        true
+    }
+
+    fn batch(&self, batch: &EventBatch<'_>) {
+        self.0.send(batch.events().map(|event| event.number()).collect()).unwrap();
+    }
+
+    fn ended(&self, _: &Disconnect) {}
+}
+
+#[test]
+fn a_hook_gets_the_events_of_its_kinds_with_their_numbers_and_is_not_called_for_none() {
+    // A reply divides the events of a read.
+    let (link, peer, _directory) = link(
+        1 << 20,
+        &[
+            "650 BW 1 1\r\n650 CIRC 1\r\n650 BW 2 2\r\n250 OK\r\n650 CIRC 2\r\n650 CIRC 3\r\n",
+            "250 OK\r\n",
+        ],
+    );
+    let batches = |kind: EventKind| {
+        let (sender, batches) = unbounded();
+        link.add_hook(&[kind], Arc::new(Batches(sender)));
+        batches
+    };
+    let (bandwidth, circuits) = (batches(EventKind::Bw), batches(EventKind::Circ));
+    (0..2).for_each(|_| drop(link.call(&getinfo(), LIMIT).unwrap()));
+    assert_eq!(bandwidth.try_iter().collect::<Vec<_>>(), [vec![0, 2]]);
+    assert_eq!(circuits.try_iter().flatten().collect::<Vec<_>>(), [1, 3, 4]);
+    drop(link);
+    peer.join().unwrap();
+}
+
+#[test]
+fn as_many_events_as_fit_are_queued_and_their_bytes_count() {
+    let event = |number| format!("650 BW {number} {}\r\n", "1".repeat(100));
+    let events: String = (0..3).map(event).collect();
+    let answers = Box::leak(Box::new([&*Box::leak((events + "250 OK\r\n").into_boxed_str())]));
+    let (link, peer, _directory) = link(1 << 20, answers);
+    let (kind, bytes) = (Chunk::kind_size(&EventKind::Bw), event(0).len());
+    let exact = Chunk::size(2 * bytes, 2, kind);
+    let queues = [exact, exact - 1].map(|limit| collect(&link, &["BW"], limit));
+    link.call(&getinfo(), LIMIT).unwrap();
+    for (queue, fitting) in queues.iter().zip([2, 1]) {
+        assert_eq!(texts(together(queue)).len(), fitting);
+        let lost = 3 - u64::try_from(fitting).unwrap();
+        assert!(matches!(queue.try_recv(), Ok(Received::Lost(found)) if found == lost));
+    }
     drop(link);
     peer.join().unwrap();
 }

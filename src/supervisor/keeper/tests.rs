@@ -66,4 +66,5 @@ fn a_tor_that_does_not_answer_a_check_is_left_for_another_connection() {
     tor.unwrap().join().unwrap();
 }
 
+mod generations;
 mod limits;

@@ -1,0 +1,76 @@
+//! The number of pending commands, and what it says about other callers.
+
+use super::{Connection, end};
+use crate::error::Disconnect;
+
+#[test]
+fn the_router_is_idle_without_pending_commands_until_the_end() {
+    let mut tor = Connection::new();
+    let is_idle = |tor: &Connection| tor.router.lock().is_idle();
+    assert!(is_idle(&tor));
+    let (_, _first) = tor.push();
+    assert!(!is_idle(&tor));
+    // A reply that has begun.
+    tor.feed("250-a=1\r\n").unwrap();
+    assert!(!is_idle(&tor));
+    tor.feed("250 OK\r\n").unwrap();
+    assert!(is_idle(&tor));
+    end(&mut tor.router.lock(), &Disconnect::Closed);
+    assert!(!is_idle(&tor));
+}
+
+#[test]
+fn a_caller_is_alone_if_no_other_command_is_pending() {
+    let mut tor = Connection::new();
+    let is_alone = |tor: &Connection| tor.router.lock().is_waiting_alone();
+    assert!(is_alone(&tor));
+    let (_, _first) = tor.push();
+    assert!(is_alone(&tor));
+    tor.feed("250-a=1\r\n").unwrap();
+    assert!(is_alone(&tor));
+    let (_, _second) = tor.push();
+    assert!(!is_alone(&tor), "a reply has begun, and a command is pending");
+    tor.feed("250 OK\r\n").unwrap();
+    assert!(is_alone(&tor));
+    let (_, _third) = tor.push();
+    assert!(!is_alone(&tor));
+}
+
+#[test]
+fn callers_that_send_together_are_a_crowd_until_as_many_commands_were_sent_alone() {
+    let mut tor = Connection::new();
+    let mut alone = |tor: &mut Connection| {
+        let (id, _) = tor.submit();
+        tor.router.lock().outbox.enter();
+        let taken = tor.router.lock().outbox.take();
+        let length = taken.len();
+        tor.router.lock().outbox.written(taken, length);
+        tor.feed("250 OK\r\n").unwrap();
+        (id, tor.router.lock().has_crowd()).1
+    };
+    assert!(!alone(&mut tor), "one caller");
+    let together: Vec<_> = (0..3).map(|_| tor.submit()).collect();
+    assert!(tor.router.lock().has_crowd());
+    let taken = tor.router.lock().outbox.take();
+    let length = taken.len();
+    tor.router.lock().outbox.written(taken, length);
+    together.iter().for_each(|_| tor.feed("250 OK\r\n").unwrap());
+    assert_eq!([(); 3].map(|()| alone(&mut tor)), [true, false, false]);
+    drop(together);
+}
+
+#[test]
+fn a_line_without_a_status_code_leaves_a_doubt_only_if_it_may_contain_a_pending_reply() {
+    // Without a command there is no reply that it can contain.
+    for line in ["x650 BW 1 2", "x250 OK"] {
+        let mut tor = Connection::new();
+        tor.feed(format!("{line}\r\n")).unwrap();
+        assert_eq!(tor.push_probe(), None, "{line}");
+    }
+    let mut tor = Connection::new();
+    let (_, _pending) = tor.push();
+    tor.feed("x650 BW 1 2\r\n").unwrap();
+    assert_eq!(tor.push_probe(), None, "it contains an event");
+    tor.feed("x250 OK\r\n").unwrap();
+    assert!(tor.push_probe().is_some());
+}
