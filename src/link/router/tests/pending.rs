@@ -36,27 +36,25 @@ fn a_caller_is_alone_if_no_other_command_is_pending() {
     assert!(!is_alone(&tor));
 }
 
+/// Sends some commands together, and receives their replies. Returns whether they are a crowd.
+fn send_together(tor: &mut Connection, count: usize) -> bool {
+    let _callers: Vec<_> = (0..count).map(|_| tor.submit()).collect();
+    let has_crowd = {
+        let mut router = tor.router.lock();
+        let taken = router.outbox.take();
+        let length = taken.len();
+        router.outbox.written(taken, length);
+        router.has_crowd()
+    };
+    (0..count).for_each(|_| tor.feed("250 OK\r\n").unwrap());
+    has_crowd
+}
+
 #[test]
 fn callers_that_send_together_are_a_crowd_until_as_many_commands_were_sent_alone() {
     let mut tor = Connection::new();
-    let mut alone = |tor: &mut Connection| {
-        let (id, _) = tor.submit();
-        tor.router.lock().outbox.enter();
-        let taken = tor.router.lock().outbox.take();
-        let length = taken.len();
-        tor.router.lock().outbox.written(taken, length);
-        tor.feed("250 OK\r\n").unwrap();
-        (id, tor.router.lock().has_crowd()).1
-    };
-    assert!(!alone(&mut tor), "one caller");
-    let together: Vec<_> = (0..3).map(|_| tor.submit()).collect();
-    assert!(tor.router.lock().has_crowd());
-    let taken = tor.router.lock().outbox.take();
-    let length = taken.len();
-    tor.router.lock().outbox.written(taken, length);
-    together.iter().for_each(|_| tor.feed("250 OK\r\n").unwrap());
-    assert_eq!([(); 3].map(|()| alone(&mut tor)), [true, false, false]);
-    drop(together);
+    let crowds = [1, 2, 1, 3, 1, 1, 1].map(|count| send_together(&mut tor, count));
+    assert_eq!(crowds, [false, true, false, true, true, false, false]);
 }
 
 #[test]
