@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{IfChanged, Supervisor, SupervisorOptions, SupervisorStatus};
 use crate::controller::{ConnectOptions, Controller};
-use crate::error::{Disconnect, Error, InvalidInput, Result};
+use crate::error::{Disconnect, Error, InvalidInput, Result, SupervisorProblem};
 use crate::event::{BwEvent, Event, EventKind, EventText};
 use crate::link::Endpoint;
 use crate::names::{ClientAuthKey, OnionAddress, OnionKey};
 use crate::onion::SupervisedService;
+use crate::process::{ControlVia, Launcher};
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, unbounded};
 use crate::testkit::{Answer, FakeTor};
@@ -101,6 +103,13 @@ fn changes(tor: &FakeTor, connection: usize) -> Vec<String> {
     tor.commands_of(connection).into_iter().filter(is_change).collect()
 }
 
+/// Returns the last command with this keyword on a connection.
+fn last(tor: &FakeTor, connection: usize, keyword: &str) -> String {
+    let mut commands = changes(tor, connection);
+    commands.retain(|command| command.starts_with(keyword));
+    commands.pop().unwrap_or_default()
+}
+
 fn key() -> ClientAuthKey {
     ClientAuthKey::from_bytes([8; 32]).unwrap()
 }
@@ -165,12 +174,18 @@ fn what_a_program_set_up_is_there_on_the_next_connection_until_it_is_removed() {
     supervisor.remove_event_listener(removed).unwrap();
     assert!(matches!(supervisor.remove_event_listener(listener), Err(Error::InvalidInput(_))));
     drop(queue);
-    let events = changes(&tor, 2).pop().unwrap();
-    assert_eq!(events, "SETEVENTS CONF_CHANGED SIGNAL");
+    // A queue is dropped without waiting for tor.
+    let is_over = || last(&tor, 2, "SETEVENTS") == "SETEVENTS CONF_CHANGED SIGNAL";
+    let begin = Instant::now();
+    while !is_over() {
+        assert!(begin.elapsed() < LIMIT, "{:?}", changes(&tor, 2));
+        thread::yield_now();
+    }
     assert_eq!(supervisor.forget_conf(["numentryguards", "NumCPUs"]).unwrap(), 1);
     assert_eq!(supervisor.forget_conf([OPTION.0]).unwrap(), 0);
     assert!(supervisor.remove_onion_client_auth(SERVICE).unwrap());
-    assert_eq!(changes(&tor, 2).pop().unwrap(), format!("ONION_CLIENT_AUTH_REMOVE {SERVICE}"));
+    let removal = last(&tor, 2, "ONION_CLIENT_AUTH_REMOVE");
+    assert_eq!(removal, format!("ONION_CLIENT_AUTH_REMOVE {SERVICE}"));
     assert!(!supervisor.remove_onion_client_auth(SERVICE).unwrap());
     reconnect(&tor, &supervisor, 3);
     assert_eq!(changes(&tor, 3), [""; 0]);
@@ -188,9 +203,12 @@ fn a_part_that_tor_refuses_is_named_and_tried_again_on_the_same_connection() {
     for word in ["SETCONF", "BW", "ONION_CLIENT_AUTH_ADD"] {
         answers.lock().insert(word, refused());
     }
+    tor.set_info("circuit-status", "7 BUILT PURPOSE=GENERAL TIME_CREATED=2026-11-26T09:27:52");
     tor.close_connections();
     let mut parts = wait_up(&supervisor, 2, |unrestored| unrestored == 3);
     parts.sort();
+    // The other parts are restored.
+    assert_eq!(state.circuits().len(), 1);
     let begins = [
         format!("the client authorization key for {SERVICE}.onion could not be restored: "),
         "the option NumEntryGuards could not be restored: ".to_owned(),
@@ -201,10 +219,19 @@ fn a_part_that_tor_refuses_is_named_and_tried_again_on_the_same_connection() {
     }
     answers.lock().clear();
     tor.set_conf(OPTION.0, &[OPTION.1]);
-    tor.set_info("circuit-status", "7 BUILT PURPOSE=GENERAL TIME_CREATED=2026-11-26T09:27:52");
     assert_eq!(wait_up(&supervisor, 2, |unrestored| unrestored == 0), [""; 0]);
     tor.send_event("BW 1 2");
-    assert_eq!(state.circuits().len(), 1);
+}
+
+#[test]
+fn a_launcher_without_a_control_connection_is_refused_and_a_missing_program_ends_the_attempts() {
+    let launcher = || Launcher::new().program("/nonexistent/tor");
+    let supervisor = options().launch(launcher()).unwrap();
+    let status = supervisor.wait_status(LIMIT, SupervisorStatus::is_final).unwrap();
+    let SupervisorStatus::GivenUp(Error::Supervisor(error)) = &status else { panic!("{status}") };
+    assert!(matches!(error.problem(), SupervisorProblem::Permanent(Error::Launch(_))), "{status}");
+    let outcome = options().launch(launcher().control(ControlVia::None));
+    assert!(matches!(outcome, Err(Error::InvalidInput(_))));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{CancelFd, CancelToken};
 use crate::link::readable_until;
 use crate::sync::Mutex;
+use crate::sync::channel::bounded;
 
 fn counter(count: &Arc<AtomicUsize>) -> impl FnOnce() + Send + 'static + use<> {
     let count = Arc::clone(count);
@@ -29,17 +30,20 @@ fn clones_share_one_state_and_only_the_first_call_cancels() {
 #[test]
 fn a_wait_without_a_limit_lasts_until_the_cancellation() {
     let token = CancelToken::new();
+    let (begin, begun) = bounded(1);
     thread::scope(|scope| {
-        let waiters: Vec<_> = (0..8)
-            .map(|_| {
-                scope.spawn(|| {
-                    token.wait();
-                    token.is_canceled()
-                })
-            })
-            .collect();
+        let waiter = scope.spawn(|| {
+            begin.send(()).unwrap();
+            token.wait();
+            token.is_canceled()
+        });
+        begun.recv().unwrap();
+        for _ in 0..1000 {
+            thread::yield_now();
+            assert!(!waiter.is_finished());
+        }
         token.cancel();
-        assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap()));
+        assert!(waiter.join().unwrap());
     });
 }
 

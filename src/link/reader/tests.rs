@@ -48,7 +48,11 @@ fn a_peer_that_speaks_another_protocol_is_recognized_before_the_authentication()
     for (sent, is_authenticated, is_other) in [
         ("SSH-2.0-OpenSSH", false, true),
         ("SSH-2.0-OpenSSH", true, false),
-        ("250-a", false, false),
+        // The end within the first line.
+        ("SS", false, true),
+        ("SS", true, false),
+        ("25", false, false),
+        ("250+a=\r\nxx", false, false),
         ("", false, false),
     ] {
         let end = end_after(sent, is_authenticated);

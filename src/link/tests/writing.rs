@@ -137,7 +137,7 @@ fn a_caller_that_gives_up_sends_a_probe_which_holds_later_replies() {
     {
         let clock = ManualClock::start();
         clock.tick_by(LIMIT / 10);
-        assert_timeout(link.call(&getinfo(), LIMIT));
+        assert_timeout(link.call_until(&getinfo(), deadline_after(LIMIT), LIMIT));
     }
     assert_eq!(lines.next().unwrap().unwrap(), "GETINFO a");
     let probe = lines.next().unwrap().unwrap();
@@ -215,6 +215,8 @@ fn blocked(link: &Link, socket: &mut UnixStream) -> Sender<()> {
 fn a_close_waits_for_a_running_listener_until_its_limit() {
     let (link, mut socket, _directory) = silent();
     let running = blocked(&link, &mut socket);
+    // The reader ends at once.
+    link.stop(Instant::now() + LIMIT);
     let clock = ManualClock::start();
     clock.tick_by(LIMIT / 10);
     let start = now();

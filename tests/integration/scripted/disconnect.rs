@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{bounded, unbounded};
 use torcon::error::Disconnect;
+use torcon::event::BwEvent;
 use torcon::{Event, EventKind};
 
 use super::{LIMIT, answer, chain, closed, connected, join, next, served, start};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
-use crate::support::log_capture::LogCapture;
+use crate::support::log_capture::{LogCapture, LogLine};
 use crate::support::script::Steps as _;
 use crate::support::signal::signal;
 
@@ -234,4 +235,18 @@ fn a_program_can_connect_again_with_the_same_options() {
         drop(controller);
         tor.finish();
     }
+}
+
+#[test]
+fn a_close_in_time_logs_no_warning() {
+    let log = LogCapture::start();
+    let (tor, controller) = served();
+    controller.on(|_: &BwEvent| {}).unwrap();
+    controller.close();
+    drop(controller);
+    tor.finish();
+    let own = std::thread::current().name().unwrap_or_default().to_owned();
+    let is_warning = |line: &LogLine| line.thread == own && line.level <= log::Level::Warn;
+    let warnings: Vec<_> = log.lines().into_iter().filter(is_warning).collect();
+    assert!(warnings.is_empty(), "{warnings:?}");
 }
