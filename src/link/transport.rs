@@ -408,5 +408,6 @@ fn wait_until(socket: &impl AsFd, flags: PollFlags, deadline: Instant) -> io::Re
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;

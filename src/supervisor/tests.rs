@@ -23,6 +23,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
 const OPTION: (&str, &str) = ("NumEntryGuards", "1");
 
+/// A call of a supervisor.
+type Call = fn(&Supervisor) -> Result<()>;
+
 /// The answers to commands with a word; without one a command is accepted.
 type Answers = Arc<Mutex<BTreeMap<&'static str, Answer>>>;
 
@@ -284,7 +287,7 @@ fn what_tor_refuses_is_an_error_and_is_not_tried_on_the_next_connection() {
 
 #[test]
 fn what_is_set_up_while_the_connection_ends_is_there_on_the_next_one() {
-    let calls: [(&str, fn(&Supervisor) -> Result<()>, &str); 4] = [
+    let calls: [(&str, Call, &str); 4] = [
         ("SETCONF", |supervisor| supervisor.set_conf([OPTION]), "SETCONF NumEntryGuards=1"),
         (
             "ONION_CLIENT_AUTH_ADD",
@@ -330,7 +333,7 @@ fn wait_connection(tor: &FakeTor, supervisor: &Supervisor, begin: &str) {
 #[test]
 fn what_is_set_up_without_a_connection_is_kept_and_after_the_end_refused() {
     let supervisor = unconnected();
-    let setups: [fn(&Supervisor) -> Result<()>; 7] = [
+    let setups: [Call; 7] = [
         |supervisor| supervisor.set_conf([OPTION]),
         |supervisor| supervisor.add_onion_client_auth(SERVICE, key()),
         |supervisor| supervisor.on(|_: &BwEvent| {}).map(drop),
@@ -361,7 +364,7 @@ fn what_is_set_up_without_a_connection_is_kept_and_after_the_end_refused() {
     for setup in setups {
         assert_eq!(setup(&supervisor).unwrap_err().to_string(), stopped);
     }
-    let rest: [fn(&Supervisor) -> Result<()>; 3] = [
+    let rest: [Call; 3] = [
         |supervisor| supervisor.remove_onion_client_auth(SERVICE).map(drop),
         |supervisor| supervisor.forget_conf([OPTION.0]).map(drop),
         |supervisor| supervisor.state().map(drop),

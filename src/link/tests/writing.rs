@@ -57,7 +57,8 @@ fn text(reply: Result<crate::wire::Reply, Error>) -> String {
 
 #[track_caller]
 fn assert_timeout<T: std::fmt::Debug>(result: Result<T, Error>) {
-    assert!(matches!(result, Err(Error::Timeout(_))), "{result:?}");
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::Timeout(_)), "{error:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
+use nix::sys::socket::{Backlog, getsockopt, listen, setsockopt, sockopt};
 
 use super::{Attempt, CancelToken, Endpoint, Stream, WriteOutcome, resolve};
 use crate::clock::{ManualClock, deadline_after, elapsed_since, now};
@@ -224,4 +224,33 @@ fn a_new_stream_blocks_sends_at_once_and_is_not_inherited() {
             assert!(socket.nodelay().unwrap());
         }
     }
+}
+
+#[test]
+fn a_listener_with_a_full_backlog_is_asked_again_until_it_accepts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let endpoint = Endpoint::unix(path);
+    let open = |limit| Stream::connect(&endpoint, Instant::now() + limit, None);
+    let short = Duration::from_millis(50);
+    let pending: Vec<_> = std::iter::from_fn(|| open(short).ok()).take(64).collect();
+    assert!(!pending.is_empty());
+    thread::scope(|scope| {
+        let opening = scope.spawn(|| open(LIMIT));
+        let accepted: Vec<_> = pending.iter().map(|_| listener.accept().unwrap()).collect();
+        assert!(opening.join().unwrap().is_ok());
+        drop(accepted);
+    });
+}
+
+#[test]
+fn a_reset_by_the_peer_is_an_error_and_not_the_end_of_the_stream() {
+    let [(stream, peer), _] = pairs();
+    let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    setsockopt(&peer, sockopt::Linger, &at_once).unwrap();
+    drop(peer);
+    let error = stream.read_before(&mut [0], deadline_after(LIMIT)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }

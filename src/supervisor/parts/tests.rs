@@ -45,7 +45,7 @@ impl SupervisedService for Service {
 fn services(count: usize) -> (Vec<Arc<Service>>, Vec<Arc<dyn SupervisedService>>) {
     let service = |number| Arc::new(Service { number, ..Service::default() });
     let services: Vec<_> = (0..).map(service).take(count).collect();
-    let shared = services.iter().map(|service| -> Arc<dyn SupervisedService> { service.clone() });
+    let shared = services.iter().cloned().map(|service| -> Arc<dyn SupervisedService> { service });
     let shared = shared.collect();
     (services, shared)
 }
