@@ -223,6 +223,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_path_is_a_unix_socket_and_an_address_or_a_name_is_not() {
+        let is_unix = |text: &str| text.parse::<Endpoint>().unwrap().is_unix();
+        assert!(is_unix("unix:/run/tor/control") && is_unix("/run/tor/control"));
+        assert!(!is_unix("127.0.0.1:9051") && !is_unix("localhost:9051"));
+    }
+
     // A reply to `GETINFO net/listeners/socks` becomes an endpoint, and appears in errors and logs.
     #[test]
     fn unprintable_characters_are_escaped() {

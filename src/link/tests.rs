@@ -199,6 +199,33 @@ fn the_text_and_the_typed_event_are_created_once() {
     assert!(std::ptr::eq(event.event(), event.event()));
     assert!(std::ptr::eq(event.text().as_bytes(), event.text().as_bytes()));
     assert_eq!(event.event().to_string(), "BW 1 2");
+    assert_eq!(event.line(), Some(&b"BW 1 2"[..]));
+    assert_eq!(RawEvent::new(7, b"650-NS\r\n650 OK\r\n").line(), None);
+}
+
+#[test]
+fn after_the_authentication_a_replaced_line_is_reported_and_replies_may_be_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control");
+    let listener = UnixListener::bind(&path).unwrap();
+    let deadline = Instant::now() + LIMIT;
+    let replies = BufferLimits { memory: 1 << 20, file: 1 << 20 };
+    let limits = LinkLimits { wire: Limits::default(), events: 1 << 20, replies };
+    let handshake = Handshake::open(&Endpoint::unix(path), deadline, limits, None).unwrap();
+    let link = handshake.authenticated().unwrap();
+    let (mut socket, _) = listener.accept().unwrap();
+    let (sender, hooked) = unbounded();
+    link.add_hook(&[EventKind::Bw], Arc::new(Recorder(sender)));
+    // Longer than any reply before the authentication.
+    let data = "a line of 20 bytes\r\n".repeat(10_000);
+    socket.write_all(b"650 BW 1\r\na replaced line\r\n650 BW 2\r\n").unwrap();
+    let ticket = link.submit(&getinfo(), deadline, LIMIT).unwrap();
+    BufReader::new(socket.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
+    socket.write_all(format!("250+a=\r\n{data}.\r\n250 OK\r\n").as_bytes()).unwrap();
+    let reply = ticket.wait(deadline, LIMIT).unwrap();
+    assert_eq!(reply.events_before, 3);
+    let expected = ["0: 650 BW 1", "1: a replaced line", "2: 650 BW 2"];
+    assert_eq!([next(&hooked), next(&hooked), next(&hooked)], expected);
 }
 
 /// A hook that blocks the reader.

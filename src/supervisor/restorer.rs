@@ -251,3 +251,6 @@ impl<'a> Restorer<'a> {
 fn is_fatal(error: &Error) -> bool {
     error.is_closed() || matches!(error, Error::Timeout(_))
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,6 +238,32 @@ fn a_launcher_without_a_control_connection_is_refused_and_a_missing_program_ends
 }
 
 #[test]
+fn a_tor_that_does_not_answer_a_restore_is_left_for_another_connection() {
+    // The subscription of a listener, and the questions of a state.
+    for word in ["BW", "circuit-status"] {
+        let (tor, answers) = tor();
+        let mut options = options();
+        options.restore_limit = Duration::from_millis(300);
+        let supervisor = supervise(&tor, options);
+        supervisor.on(|_: &BwEvent| {}).unwrap();
+        supervisor.state().unwrap();
+        answers.lock().insert(word, Answer::none());
+        tor.close_connections();
+        let is_left = |status: &SupervisorStatus| {
+            let SupervisorStatus::Connecting { last_error, .. } = status else { return false };
+            matches!(last_error, Some(Error::Timeout(_)))
+        };
+        supervisor.wait_status(LIMIT, is_left).unwrap();
+        answers.lock().clear();
+        let is_restored = |status: &SupervisorStatus| {
+            let SupervisorStatus::Up { unrestored, .. } = status else { return false };
+            unrestored.is_empty()
+        };
+        supervisor.wait_status(LIMIT, is_restored).unwrap();
+    }
+}
+
+#[test]
 fn an_option_that_others_change_is_set_again_or_reported() {
     for reaction in [IfChanged::SetAgain, IfChanged::Report] {
         let (tor, _) = tor();

@@ -52,7 +52,7 @@ fn a_peer_that_speaks_another_protocol_is_recognized_before_the_authentication()
         ("SS", false, true),
         ("SS", true, false),
         ("25", false, false),
-        ("250+a=\r\nxx", false, false),
+        ("650+NS\r\nr xx", false, false),
         ("", false, false),
     ] {
         let end = end_after(sent, is_authenticated);

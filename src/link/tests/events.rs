@@ -201,6 +201,24 @@ fn a_hook_gets_the_events_of_its_kinds_with_their_numbers_and_is_not_called_for_
 }
 
 #[test]
+fn events_between_the_lines_of_a_reply_are_none_of_its_lines() {
+    let (link, peer, _directory) = link(
+        1 << 20,
+        &["650 BW 1 1\r\n250-a=1\r\n650 BW 2 2\r\n250 OK\r\n", "650 BW 3 3\r\n250 OK\r\n"],
+    );
+    let queue = collect(&link, &["BW"], 1 << 20);
+    (0..2).for_each(|_| drop(link.call(&getinfo(), LIMIT).unwrap()));
+    let received = std::iter::from_fn(|| match queue.try_recv() {
+        Ok(Received::Item(events)) => Some(texts(events)),
+        _ => None,
+    });
+    let received: Vec<_> = received.flatten().collect();
+    assert_eq!(received, ["0: BW 1 1", "1: BW 2 2", "2: BW 3 3"]);
+    drop(link);
+    peer.join().unwrap();
+}
+
+#[test]
 fn as_many_events_as_fit_are_queued_and_their_bytes_count() {
     let event = |number| format!("650 BW {number} {}\r\n", "1".repeat(100));
     let events: String = (0..3).map(event).collect();

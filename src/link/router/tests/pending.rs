@@ -1,7 +1,8 @@
 //! The number of pending commands, and what it says about other callers.
 
-use super::{Connection, end};
+use super::{Connection, ROOM, end, refusal, text};
 use crate::error::Disconnect;
+use crate::wire::Limits;
 
 #[test]
 fn the_router_is_idle_without_pending_commands_until_the_end() {
@@ -55,6 +56,18 @@ fn callers_that_send_together_are_a_crowd_until_as_many_commands_were_sent_alone
     let mut tor = Connection::new();
     let crowds = [1, 2, 1, 3, 1, 1, 1].map(|count| send_together(&mut tor, count));
     assert_eq!(crowds, [false, true, false, true, true, false, false]);
+}
+
+#[test]
+fn a_held_reply_may_be_as_long_as_the_limit() {
+    let reply = format!("250+a=\r\n{}.\r\n250 OK\r\n", "0123456789\r\n".repeat(7));
+    for (limit, fits) in [(reply.len(), true), (reply.len() - 1, false)] {
+        let mut tor = Connection::with(ROOM, Limits { line: 100, reply: limit });
+        let ((_, whole), nonce) = tor.doubt(Connection::push);
+        tor.feed(format!("250 late\r\n{reply}")).unwrap();
+        assert_eq!(tor.feed(refusal(nonce)).is_ok(), fits);
+        assert_eq!(text(&whole).is_some(), fits);
+    }
 }
 
 #[test]
