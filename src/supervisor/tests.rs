@@ -246,7 +246,7 @@ fn a_tor_that_does_not_answer_a_restore_is_left_for_another_connection() {
         options.restore_limit = Duration::from_millis(300);
         let supervisor = supervise(&tor, options);
         supervisor.on(|_: &BwEvent| {}).unwrap();
-        supervisor.state().unwrap();
+        let _state = supervisor.state().unwrap();
         answers.lock().insert(word, Answer::none());
         tor.close_connections();
         let is_left = |status: &SupervisorStatus| {
