@@ -1,4 +1,4 @@
-//! A supervisor and a fake tor: what is set up again on the next connection, and what is refused.
+//! A supervisor and a fake tor: settings that are restored on the next connection or refused.
 #![cfg(feature = "testkit")]
 
 use std::collections::BTreeMap;
@@ -128,7 +128,7 @@ fn assert_refused<T: std::fmt::Debug>(outcome: Result<T>) {
 }
 
 #[test]
-fn what_a_program_set_up_is_there_on_the_next_connection_until_it_is_removed() {
+fn settings_and_subscriptions_last_over_connections_until_they_are_removed() {
     let (tor, _) = tor();
     let supervisor = supervise(&tor, options());
     let (sender, statuses) = unbounded();
@@ -290,7 +290,7 @@ fn an_option_that_others_change_is_set_again_or_reported() {
 }
 
 #[test]
-fn what_tor_refuses_is_an_error_and_is_not_tried_on_the_next_connection() {
+fn a_refusal_is_an_error_and_is_not_tried_on_the_next_connection() {
     let (tor, answers) = tor();
     let supervisor = supervise(&tor, options());
     for command in ["SETCONF", "ONION_CLIENT_AUTH_ADD"] {
@@ -312,7 +312,7 @@ fn what_tor_refuses_is_an_error_and_is_not_tried_on_the_next_connection() {
 }
 
 #[test]
-fn what_is_set_up_while_the_connection_ends_is_there_on_the_next_one() {
+fn a_setting_during_the_end_of_a_connection_applies_to_the_next_one() {
     let calls: [(&str, Call, &str); 4] = [
         ("SETCONF", |supervisor| supervisor.set_conf([OPTION]), "SETCONF NumEntryGuards=1"),
         (
@@ -357,7 +357,7 @@ fn wait_connection(tor: &FakeTor, supervisor: &Supervisor, begin: &str) {
 }
 
 #[test]
-fn what_is_set_up_without_a_connection_is_kept_and_after_the_end_refused() {
+fn settings_without_a_connection_are_kept_and_after_the_end_refused() {
     let supervisor = unconnected();
     let setups: [Call; 7] = [
         |supervisor| supervisor.set_conf([OPTION]),

@@ -1,4 +1,4 @@
-//! The reader on the thread of the test: what a failed read and the end of the stream mean.
+//! The reader on the thread of the test: failed reads, and the end of the stream.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixStream;

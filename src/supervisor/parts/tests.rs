@@ -1,4 +1,4 @@
-//! What a supervisor keeps, without a connection.
+//! The parts that a supervisor keeps, without a connection.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
