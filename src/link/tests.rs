@@ -226,6 +226,7 @@ fn after_the_authentication_a_replaced_line_is_reported_and_replies_may_be_long(
     assert_eq!(reply.events_before, 3);
     let expected = ["0: 650 BW 1", "1: a replaced line", "2: 650 BW 2"];
     assert_eq!([next(&hooked), next(&hooked), next(&hooked)], expected);
+    drop(link);
 }
 
 /// A hook that blocks the reader.
