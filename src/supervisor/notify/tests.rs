@@ -90,10 +90,10 @@ fn a_slow_closure_loses_the_events_without_room_and_gets_their_number() {
     let resume = blocked(&notifications);
     let (calls, other, losses, unwanted) = (Calls::new(), Calls::new(), Calls::new(), Calls::new());
     let (listener, second) = (calls.typed(), other.typed());
-    notifications.add_listener_of_losses(unwanted.lost());
+    assert!(notifications.add_listener_of_losses(unwanted.lost()).is_ok());
     let removed = losses.lost();
-    notifications.add_listener_of_losses(Arc::clone(&removed));
-    notifications.add_listener_of_losses(losses.lost());
+    assert!(notifications.add_listener_of_losses(Arc::clone(&removed)).is_ok());
+    assert!(notifications.add_listener_of_losses(losses.lost()).is_ok());
     assert!(notifications.remove_listener_of_losses(removed.id()));
     assert!(!notifications.remove_listener_of_losses(removed.id()));
     for number in 1..=4 {
@@ -167,7 +167,7 @@ fn the_end_delivers_queued_statuses_but_no_events_and_drops_the_closures() {
     let resume = blocked(&notifications);
     let calls = Calls::new();
     let (status, losses, reconnected) = (calls.status(), calls.lost(), calls.reconnected());
-    notifications.add_listener_of_losses(Arc::clone(&losses));
+    assert!(notifications.add_listener_of_losses(Arc::clone(&losses)).is_ok());
     notifications.event(&calls.typed(), &RawEvent::new(0, EVENT));
     assert!(notifications.reconnected(&reconnected, GAP));
     status.keep(SupervisorStatus::Stopped);

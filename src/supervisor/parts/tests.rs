@@ -184,8 +184,8 @@ fn a_listener_of_any_kind_is_removed_by_its_id_and_its_closure_dropped() {
     for entry in entries {
         assert!(shared.subscriptions.lock().add(entry).is_ok());
     }
-    shared.notifications.add_listener_of_losses(Arc::clone(&losses));
-    shared.add_status_listener(Arc::clone(&status));
+    assert!(shared.notifications.add_listener_of_losses(Arc::clone(&losses)).is_ok());
+    assert!(shared.add_status_listener(Arc::clone(&status)).is_ok());
     let all = [&of_first, &of_second, &closure_of_losses, &closure_of_status];
     let held = || all.map(|closure| closure.upgrade().is_some());
     assert_eq!(held(), [true; 4]);
@@ -218,7 +218,7 @@ fn subscriptions_and_listeners_end_with_the_supervisor() {
     assert!(of_marker.upgrade().is_some(), "queued events are still delivered");
     let (status, of_status) = listener(of_status);
     shared.notifications.start(|_| {}).unwrap();
-    shared.add_status_listener(status);
+    assert!(shared.add_status_listener(status).is_ok());
     shared.remove_listeners();
     assert!(shared.subscriptions.lock().entries.is_empty());
     assert!(of_marker.upgrade().is_none());
