@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::clock::deadline_after;
 use crate::command::{Command, SetEvents};
@@ -32,27 +32,19 @@ struct State {
     active: Option<BTreeSet<EventKind>>,
     /// The number of `SETEVENTS` that were begun.
     updates: u64,
+    /// Whether a hook was removed after [`Controller::send_outdated`] had last read the wanted set.
+    is_outdated: bool,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { active: Some(BTreeSet::new()), updates: 0 }
+        Self { active: Some(BTreeSet::new()), updates: 0, is_outdated: false }
     }
 }
 
 impl Subscription {
     pub(in crate::controller) fn kinds(&self) -> Vec<EventKind> {
         self.state.lock().active.iter().flatten().cloned().collect()
-    }
-
-    /// Waits until no other thread sends `SETEVENTS`. An error reports `limit`.
-    fn lock(
-        &self,
-        deadline: Instant,
-        limit: Duration,
-    ) -> Result<ReentrantMutexGuard<'_, ()>, Timeout> {
-        let guard = self.updating.try_lock_until(deadline);
-        guard.ok_or_else(|| Timeout::new(Wait::Reply(SetEvents::KEYWORD.into()), limit))
     }
 
     /// Begins a `SETEVENTS` and returns its number, unless this set is active.
@@ -72,6 +64,20 @@ impl Subscription {
         let is_certain = state.updates == update || state.active == kinds;
         state.active = kinds.filter(|_| is_certain);
         is_certain
+    }
+}
+
+/// Keeps other threads from sending `SETEVENTS`.
+struct Updating<'a> {
+    controller: &'a Controller,
+    lock: Option<ReentrantMutexGuard<'a, ()>>,
+}
+
+impl Drop for Updating<'_> {
+    fn drop(&mut self) {
+        self.lock = None;
+        // A hook that was removed meanwhile found the lock held.
+        self.controller.send_outdated();
     }
 }
 
@@ -142,7 +148,7 @@ impl Controller {
         }
         // Declared before the lock, so that a removed closure is dropped after its release.
         let _removed;
-        let _updating = self.inner.subscription.lock(deadline, self.timeout())?;
+        let _updating = self.lock_subscription(deadline)?;
         if let Some(reason) = self.closed_reason() {
             return Err(reason.into());
         }
@@ -160,7 +166,7 @@ impl Controller {
         // Removed before any step that can fail, and dropped before any step that can wait.
         let existed = self.inner.link.remove_listener(listener).is_some();
         let deadline = deadline_after(self.timeout());
-        let _updating = self.inner.subscription.lock(deadline, self.timeout())?;
+        let _updating = self.lock_subscription(deadline)?;
         self.update_subscription(deadline)?;
         Ok(existed)
     }
@@ -189,18 +195,34 @@ impl Controller {
         Ok(())
     }
 
-    /// Sends `SETEVENTS` if the wanted set is not active. Never blocks.
+    /// Waits until no other thread sends `SETEVENTS`.
+    fn lock_subscription(&self, deadline: Instant) -> Result<Updating<'_>, Timeout> {
+        match self.inner.subscription.updating.try_lock_until(deadline) {
+            Some(lock) => Ok(Updating { controller: self, lock: Some(lock) }),
+            None => Err(Timeout::new(Wait::Reply(SetEvents::KEYWORD.into()), self.timeout())),
+        }
+    }
+
+    /// Sends `SETEVENTS` after the removal of a hook, if the wanted set is not active. Never blocks:
+    /// if another thread holds the lock, that thread does this when it has released it.
     fn unsubscribe(&self) {
+        self.inner.subscription.state.lock().is_outdated = true;
+        self.send_outdated();
+    }
+
+    fn send_outdated(&self) {
         let subscription = &self.inner.subscription;
-        let Some(_updating) = subscription.updating.try_lock() else {
-            // The thread that holds the lock, or the next one, sends the smaller set.
-            return;
-        };
-        let wanted = self.inner.link.wanted_events();
-        let Some(update) = subscription.begin(&wanted) else { return };
-        let command = SetEvents::new(wanted.iter().map(EventKind::as_str));
-        let Ok(request) = command.request() else { return };
-        let sent = self.inner.link.send_unawaited(&request);
-        subscription.finish(update, sent.is_ok().then_some(wanted));
+        while subscription.state.lock().is_outdated {
+            let Some(updating) = subscription.updating.try_lock() else { return };
+            subscription.state.lock().is_outdated = false;
+            let wanted = self.inner.link.wanted_events();
+            if let Some(update) = subscription.begin(&wanted) {
+                let command = SetEvents::new(wanted.iter().map(EventKind::as_str));
+                let Ok(request) = command.request() else { return };
+                let sent = self.inner.link.send_unawaited(&request);
+                subscription.finish(update, sent.is_ok().then_some(wanted));
+            }
+            drop(updating);
+        }
     }
 }
