@@ -51,10 +51,13 @@ impl Worker {
 
     fn run(self, mut closure: Closure) {
         while let Ok(request) = self.requests.recv() {
-            let Some(owner) = self.owner_if_wanted(&request) else { continue };
+            let Some(owner) = self.owner(&request) else { continue };
             let ChoiceRequest { stream, answers, .. } = &request;
             let circuits = usable_circuits(&owner);
             drop(owner);
+            if !self.is_wanted(&request) {
+                continue;
+            }
             let call = AssertUnwindSafe(|| closure(stream, &circuits));
             let (choice, panicked) = match catch_unwind(call) {
                 Ok(choice) => (choice, false),
@@ -76,15 +79,18 @@ impl Worker {
         drop_quietly(closure);
     }
 
-    /// Returns the owner of the circuits for a request; `None` if the closure must not be called.
-    fn owner_if_wanted(&self, request: &ChoiceRequest) -> Option<Owner> {
-        let is_wanted =
-            self.is_set.load(Ordering::Acquire) && request.active.load(Ordering::Acquire);
-        // A stream that waited behind a slow one may have been left to tor.
-        if !is_wanted || clock::has_passed(request.deadline) {
-            return None;
-        }
+    /// Returns the owner of the circuits for a request, while there is one.
+    fn owner(&self, request: &ChoiceRequest) -> Option<Owner> {
         Some(Owner::new(self.shared.upgrade()?, request.generation.upgrade()?))
+    }
+
+    /// Returns whether the closure may be called for a request.
+    fn is_wanted(&self, request: &ChoiceRequest) -> bool {
+        // A stream that waited behind a slow one may have been left to tor.
+        !clock::has_passed(request.deadline)
+            && request.active.load(Ordering::Acquire)
+            // Read last: a call that a removal does not prevent begins here.
+            && self.is_set.load(Ordering::Acquire)
     }
 }
 
