@@ -156,7 +156,10 @@ impl EventHook for ConnectionHook {
     fn batch(&self, batch: &EventBatch<'_>) {
         let mut progress = self.subscription.progress.lock();
         if progress.generation == self.generation && !progress.over {
-            self.subscription.mark(&mut progress);
+            // Events of the last read may follow the end, and belong before the marker.
+            if !progress.ended {
+                self.subscription.mark(&mut progress);
+            }
             self.subscription.sink.events(batch);
         }
     }
