@@ -220,3 +220,7 @@ impl fmt::Debug for Inner {
         f.debug_struct("Inner").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, shuttle))]
+#[path = "../tests/schedules/models/controller.rs"]
+pub(crate) mod schedules;

@@ -339,4 +339,4 @@ mod tests;
 
 #[cfg(all(test, shuttle))]
 #[path = "../tests/schedules/models/link.rs"]
-mod schedules;
+pub(crate) mod schedules;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::error::Disconnect;
 use crate::event::EventKind;
-use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Counter, Mutex};
 
 /// The ID of a listener, unique within the program, for its removal.
 ///
@@ -31,8 +31,8 @@ pub struct ListenerId(u64);
 
 impl ListenerId {
     pub(super) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        static NEXT: Counter = Counter::new();
+        Self(NEXT.next())
     }
 
     /// Returns an ID that sorts behind all IDs of [`next`](Self::next).

@@ -78,7 +78,13 @@ impl Keeper {
 
     /// Connects, restores, and waits for the end of the connection. An error ends the supervisor.
     fn next_generation(&mut self) -> Result<()> {
-        let tor = Arc::new(self.connect()?);
+        let tor = self.connect()?;
+        self.keep(tor)
+    }
+
+    /// Restores everything on a new connection, and waits for its end.
+    pub(super) fn keep(&mut self, tor: Tor) -> Result<()> {
+        let tor = Arc::new(tor);
         let since = clock::now();
         let generation = self.shared.set_connected(&tor);
         let controller = tor.controller().clone();
@@ -210,7 +216,7 @@ impl Keeper {
     }
 
     /// Ends everything of the supervisor.
-    fn end(self, ending: Error) {
+    pub(super) fn end(self, ending: Error) {
         let shared = &self.shared;
         let is_stopped = shared.is_stopping();
         shared.end_subscriptions(&ending);

@@ -20,7 +20,8 @@ use crate::error::{CircuitProblem, Error, Result};
 use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus};
 use crate::state::generation::Generation;
 use crate::state::stream_info::{StreamCell, StreamInfo};
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::Counter;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::channel::{Receiver, RecvTimeoutError, Sender};
 
 /// How often attachers are asked about one stream before it is left to tor. A stream waits again
@@ -58,8 +59,8 @@ pub(crate) struct AttacherId {
 
 impl AttacherId {
     pub(super) fn new(priority: i32) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { priority, number: NEXT.fetch_add(1, Ordering::Relaxed) }
+        static NEXT: Counter = Counter::new();
+        Self { priority, number: NEXT.next() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Models of a connection: the real link over a socket in memory, with a thread that answers as tor does.
 
+mod queues;
+
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,8 +10,8 @@ use std::time::Duration;
 use schedules::{Kept, Scheduler, Socket, chance, check, check_kept, choose, time};
 
 use super::{
-    BufferLimits, CancelToken, EventCallback, EventHook, EventListener, Handshake, Item, Link,
-    LinkLimits, Notifier, RawEvent, Received, Stream, WaitEnd, backlog,
+    BufferLimits, EventCallback, EventHook, EventListener, Handshake, Link, LinkLimits, RawEvent,
+    Stream,
 };
 use crate::clock::deadline_after;
 use crate::error::{Disconnect, Error};
@@ -20,31 +22,43 @@ use crate::sync::{Mutex, thread};
 use crate::wire::{Limits, Request};
 
 /// A limit that no wait of a model reaches.
-const LIMIT: Duration = Duration::from_secs(3600);
+pub(crate) const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Opens a link over a socket with room for so many bytes. Returns tor's end too.
-pub(crate) fn connect(room: usize) -> (Link, Socket) {
+pub(crate) fn link(room: usize) -> (Link, Socket) {
     let (socket, peer) = Socket::pair(room).unwrap();
     let replies = BufferLimits { memory: 64, file: 0 };
     let limits = LinkLimits { wire: Limits::default(), events: 1 << 12, replies };
     (Handshake::new(Stream::Model(socket), limits).authenticated().unwrap(), peer)
 }
 
-/// Answers so many commands, `GETINFO n` with the code 250 + n, and closes the connection.
-fn serve(socket: &Socket, commands: usize) {
+/// Reads one command; `None` if the connection has ended, also within a line.
+fn command(lines: &mut BufReader<&Socket>) -> Option<String> {
+    let mut line = String::new();
+    let read = lines.read_line(&mut line);
+    (read.is_ok() && line.ends_with('\n')).then(|| line.trim_end().to_owned())
+}
+
+/// Answers each command, until there is no answer or the connection has ended.
+pub(crate) fn serve(mut socket: &Socket, mut answer: impl FnMut(&str) -> Option<String>) {
     let mut lines = BufReader::new(socket);
-    for _ in 0..commands {
-        let mut line = String::new();
-        // The connection may end within a line.
-        if lines.read_line(&mut line).is_err() || !line.ends_with('\n') {
+    while let Some(answer) = command(&mut lines).and_then(|line| answer(&line)) {
+        if socket.write_all(answer.as_bytes()).is_err() {
             return;
         }
-        let key = line.trim_end().strip_prefix("GETINFO ").unwrap();
+    }
+}
+
+/// Answers so many commands, `GETINFO n` with the code 250 + n, and closes the connection.
+fn serve_numbers(mut socket: &Socket, commands: usize) {
+    let mut lines = BufReader::new(socket);
+    for _ in 0..commands {
+        let Some(line) = command(&mut lines) else { return };
+        let key = line.strip_prefix("GETINFO ").unwrap();
         let answer = match key.parse::<u16>() {
             Ok(number) => format!("{} done\r\n", 250 + number),
             Err(_) => format!("552 Unrecognized key \"{key}\"\r\n"),
         };
-        let mut socket = socket;
         if socket.write_all(answer.as_bytes()).is_err() {
             return;
         }
@@ -85,10 +99,10 @@ fn call(link: &Link, number: u16) {
 
 fn callers() {
     // Room for each probe: tor's sockets have more, so a probe never waits for another command.
-    let (link, socket) = connect(choose(64) + 64);
+    let (link, socket) = link(choose(64) + 64);
     let link = Arc::new(link);
     let answered = if chance(2) { 100 } else { choose(4) };
-    let tor = thread::spawn(move || serve(&socket, answered));
+    let tor = thread::spawn(move || serve_numbers(&socket, answered));
     let callers: Vec<_> = (1..=3)
         .map(|number| {
             let link = Arc::clone(&link);
@@ -112,7 +126,7 @@ fn a_caller_gets_its_own_reply_or_an_error() {
 
 /// Callers that wait for the writer, while tor reads nothing.
 fn outbox() {
-    let (link, socket) = connect(choose(12) + 1);
+    let (link, socket) = link(choose(12) + 1);
     let link = Arc::new(link);
     let callers: Vec<_> = (1..=3)
         .map(|number| {
@@ -150,6 +164,7 @@ impl Drop for Capture {
         if let Some(link) = self.0.upgrade() {
             link.wanted_events();
             link.closed_reason();
+            link.on_disconnect(Box::new(|_| {}));
         }
         self.1.fetch_add(1, Ordering::SeqCst);
     }
@@ -165,7 +180,7 @@ fn listen(
 }
 
 fn removal() {
-    let (link, socket) = connect(1 << 10);
+    let (link, socket) = link(1 << 10);
     let link = Arc::new(link);
     let dropped = Arc::new(AtomicUsize::new(0));
     let capture = Capture(Arc::downgrade(&link), Arc::clone(&dropped));
@@ -236,7 +251,7 @@ impl EventHook for Recorder {
 }
 
 fn end() {
-    let (link, socket) = connect(1 << 10);
+    let (link, socket) = link(1 << 10);
     let link = Arc::new(link);
     let hooked = Arc::new(Mutex::new(Vec::new()));
     link.add_hook(&[EventKind::Bw], Arc::new(Recorder(Arc::clone(&hooked))));
@@ -288,7 +303,9 @@ fn every_event_precedes_the_end_which_is_reported_once() {
 
 /// The connection is closed inside a listener, by its last handle, and by another thread.
 fn closing() {
-    let (link, socket) = connect(1 << 10);
+    // The waits for the threads, which have a limit of a second, may time out.
+    time::set_short(2 * Duration::from_secs(1));
+    let (link, socket) = link(1 << 10);
     let link = Arc::new(link);
     let last = Mutex::new(chance(2).then(|| Arc::clone(&link)));
     let weak = Arc::downgrade(&link);
@@ -315,142 +332,6 @@ fn closing() {
 #[test]
 fn a_connection_can_be_closed_on_every_thread() {
     check(closing);
-}
-
-/// An item of several parts.
-struct Several(Vec<usize>);
-
-impl Item for Several {
-    type Part = usize;
-
-    fn parts(&self) -> usize {
-        self.0.len()
-    }
-
-    fn split(&mut self) -> Option<usize> {
-        if self.0.len() > 1 { Some(self.0.remove(0)) } else { None }
-    }
-
-    fn into_last(self) -> usize {
-        self.0.into_iter().next().unwrap()
-    }
-}
-
-/// Two threads take from one queue, as two consumers of an `EventQueue` do.
-fn queue() {
-    let (mut sender, queue) = backlog::<Several, u64>(choose(3) * 100 + 100);
-    let queue = Arc::new(queue);
-    let received = Arc::new(Mutex::new((Vec::new(), 0)));
-    let receivers: Vec<_> = (0..2)
-        .map(|_| {
-            let (queue, received) = (Arc::clone(&queue), Arc::clone(&received));
-            thread::spawn(move || {
-                while let Ok(entry) = queue.recv() {
-                    match entry {
-                        Received::Item(part) => received.lock().0.push(part),
-                        Received::Lost(count) => received.lock().1 += count,
-                    }
-                }
-            })
-        })
-        .collect();
-    let (_wake, changed) = bounded(1);
-    let mut next = 0;
-    let mut sent = 0;
-    for _ in 0..3 {
-        let parts = choose(3) + 1;
-        let item = Several((next..next + parts).collect());
-        next += parts;
-        if chance(2) {
-            sender.wait_for_room(100, &changed, || true);
-        }
-        sender.send(item, 100, u64::try_from(parts).unwrap());
-        sent += u64::try_from(parts).unwrap();
-    }
-    drop(sender);
-    for receiver in receivers {
-        receiver.join().unwrap();
-    }
-    let (mut parts, lost) = std::mem::take(&mut *received.lock());
-    assert_eq!(u64::try_from(parts.len()).unwrap() + lost, sent);
-    parts.sort_unstable();
-    parts.dedup();
-    assert_eq!(u64::try_from(parts.len()).unwrap() + lost, sent, "a part was received twice");
-}
-
-#[test]
-fn a_queue_with_two_receivers_loses_no_entry_and_no_wake_up() {
-    check(queue);
-}
-
-/// A receiver that waits is woken by each entry, without the end of the queue.
-fn queue_without_end() {
-    let (mut sender, queue) = backlog::<Several, u64>(1 << 10);
-    let queue = Arc::new(queue);
-    let receivers: Vec<_> = (0..2)
-        .map(|_| {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || drop(queue.recv().unwrap()))
-        })
-        .collect();
-    match choose(3) {
-        0 => drop(sender.send(Several(vec![1, 2]), 100, 2)),
-        1 => {
-            sender.send(Several(vec![1]), 100, 1);
-            sender.send(Several(vec![2]), 100, 1);
-        }
-        _ => {
-            sender.lose(1);
-            sender.send(Several(vec![1]), 100, 1);
-        }
-    }
-    for receiver in receivers {
-        receiver.join().unwrap();
-    }
-}
-
-#[test]
-fn a_receiver_does_not_wait_while_an_entry_is_in_the_queue() {
-    check(queue_without_end);
-}
-
-fn waits() {
-    let notifier = Arc::new(Notifier::<u32>::default());
-    let token = CancelToken::new();
-    let waiters: Vec<_> = (1..=2)
-        .map(|wanted| {
-            let (notifier, token) = (Arc::clone(&notifier), token.clone());
-            thread::spawn(move || {
-                let find = |value: &mut u32| (*value == wanted).then_some(());
-                match notifier.wait(deadline_after(LIMIT), find) {
-                    Ok(()) | Err(WaitEnd::Closed(_)) => token.wait(),
-                    Err(WaitEnd::Timeout) => panic!("a wait without a limit timed out"),
-                }
-            })
-        })
-        .collect();
-    let calls = Arc::new(AtomicUsize::new(0));
-    let guards: Vec<_> = (0..2)
-        .map(|_| {
-            let (token, calls) = (token.clone(), Arc::clone(&calls));
-            thread::spawn(move || {
-                let call = move || {
-                    calls.fetch_add(1, Ordering::SeqCst);
-                };
-                token.on_cancel(call).keep();
-            })
-        })
-        .collect();
-    notifier.update(|value| *value = 1);
-    notifier.end(&Disconnect::Closed);
-    token.cancel();
-    waiters.into_iter().chain(guards).for_each(|thread| thread.join().unwrap());
-    assert_eq!(calls.load(Ordering::SeqCst), 2, "each closure is called once");
-}
-
-#[test]
-fn a_wait_ends_with_its_value_or_with_the_connection() {
-    check(waits);
 }
 
 #[test]

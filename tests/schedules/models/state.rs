@@ -1,5 +1,7 @@
 //! Models of a state: the reader thread applies events while other threads wait and listen.
 
+mod attacher;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,6 @@ use super::tracker::{Answers, Tracker};
 use crate::clock::deadline_after;
 use crate::error::Disconnect;
 use crate::link::{EventHook, RawEvent, WaitEnd};
-
 use crate::names::CircuitId;
 use crate::sync::thread;
 

@@ -1,5 +1,7 @@
 //! Models of a supervisor: its statuses, its closures and its tasks.
 
+mod restore;
+
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 pub use crossbeam_channel::{RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
+use crate::check::chance;
 pub use crate::select;
 use crate::time::{Limit, limit_in, limit_of};
 use crate::waiter::{Waiter, step};
@@ -69,6 +70,7 @@ pub fn never<T>() -> Receiver<T> {
 impl<T> Sender<T> {
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         change(&self.shared, |state| {
+            assert_ne!(state.capacity, Some(0), "a channel without room is not modeled");
             if state.receivers == 0 {
                 return Err(TrySendError::Disconnected(message));
             }
@@ -89,7 +91,6 @@ impl<T> Sender<T> {
             };
             let waiter = Waiter::new();
             let must_wait = with(&self.shared, |state| {
-                assert_ne!(state.capacity, Some(0), "a channel without room is not modelled");
                 let is_full = state.capacity.is_some_and(|room| state.messages.len() >= room);
                 let must_wait = is_full && state.receivers > 0;
                 if must_wait {
@@ -162,6 +163,7 @@ impl<T> Receiver<T> {
     }
 
     pub fn len(&self) -> usize {
+        step();
         with(&self.shared, |state| state.messages.len())
     }
 
@@ -186,7 +188,7 @@ pub enum Selected<A, B> {
     Late,
 }
 
-/// Waits for a message or the end of one of two channels.
+/// Waits for a message or the end of one of two channels. If both are ready, the checker chooses.
 pub fn select_two<A, B>(
     first: &Receiver<A>,
     second: &Receiver<B>,
@@ -202,11 +204,15 @@ pub fn select_two<A, B>(
     let limit = limit_in(limit);
     let mut is_late = false;
     loop {
-        if let Some(outcome) = outcome(first.take()) {
-            return Selected::First(outcome);
-        }
-        if let Some(outcome) = outcome(second.take()) {
-            return Selected::Second(outcome);
+        let is_first = chance(2);
+        for is_first in [is_first, !is_first] {
+            let selected = match is_first {
+                true => outcome(first.take()).map(Selected::First),
+                false => outcome(second.take()).map(Selected::Second),
+            };
+            if let Some(selected) = selected {
+                return selected;
+            }
         }
         if is_late {
             return Selected::Late;
@@ -281,20 +287,20 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-impl<T> IntoIterator for &Receiver<T> {
+impl<'a, T> IntoIterator for &'a Receiver<T> {
     type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
+    type IntoIter = Box<dyn Iterator<Item = T> + 'a>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.iter().collect::<Vec<_>>().into_iter()
+        Box::new(self.iter())
     }
 }
 
-impl<T> IntoIterator for Receiver<T> {
+impl<T: 'static> IntoIterator for Receiver<T> {
     type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
+    type IntoIter = Box<dyn Iterator<Item = T>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.iter().collect::<Vec<_>>().into_iter()
+        Box::new(std::iter::from_fn(move || self.recv().ok()))
     }
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use shuttle::rand::{Rng, thread_rng};
@@ -45,8 +45,16 @@ pub fn check(model: impl Fn() + Send + Sync + 'static) {
     let model = Arc::new(model);
     if let Ok(schedule) = env::var("TORCON_TEST_SCHEDULE") {
         let mut scheduler = ReplayScheduler::new_from_encoded(&schedule);
+        // Otherwise a schedule that fails, and so ends early, is reported as incomplete.
         scheduler.set_allow_incomplete();
-        Runner::new(scheduler, config()).run(move || run(&*model));
+        let has_finished = Arc::new(AtomicBool::new(false));
+        let finished = Arc::clone(&has_finished);
+        Runner::new(scheduler, config()).run(move || {
+            run(&*model);
+            finished.store(true, Ordering::Relaxed);
+        });
+        let has_finished = has_finished.load(Ordering::Relaxed);
+        assert!(has_finished, "the program has other steps than when the schedule was recorded");
         return;
     }
     let count = variable("TORCON_TEST_SCHEDULES").unwrap_or(SCHEDULES);

@@ -58,6 +58,8 @@ impl Condvar {
         guard: &mut MutexGuard<'_, T>,
         limit: Limit,
     ) -> WaitTimeoutResult {
+        // Whatever needs no lock may happen between the check of the caller and its wait.
+        step();
         let waiter = Waiter::new();
         self.waiters(|waiters| waiters.push(Arc::clone(&waiter)));
         let is_woken = MutexGuard::unlocked(guard, || {

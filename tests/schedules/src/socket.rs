@@ -17,6 +17,8 @@ use crate::waiter::{Waiter, step};
 struct Direction {
     bytes: VecDeque<u8>,
     is_closed: bool,
+    /// The writer was dropped with unread bytes: the next read behind `bytes` fails, once.
+    is_reset: bool,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,9 @@ impl Socket {
             let available = direction.bytes.len().min(buffer.len());
             if available == 0 {
                 return match direction.is_closed {
+                    true if mem::take(&mut direction.is_reset) => {
+                        Err(io::ErrorKind::ConnectionReset.into())
+                    }
                     true => Ok(0),
                     false => Err(io::ErrorKind::WouldBlock.into()),
                 };
@@ -140,9 +145,9 @@ impl Socket {
         Ok(())
     }
 
+    /// Fails: no model has two handles of one end.
     pub fn try_clone(&self) -> io::Result<Self> {
-        let descriptor = self.descriptor.try_clone()?;
-        Ok(Self { state: Arc::clone(&self.state), end: self.end, descriptor })
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
@@ -203,7 +208,11 @@ impl Write for &Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _ = self.shutdown(Shutdown::Both);
+        self.change(|state| {
+            let has_unread = !state.directions[1 - self.end].bytes.is_empty();
+            state.directions[self.end].is_reset = has_unread;
+            state.directions.iter_mut().for_each(|direction| direction.is_closed = true);
+        });
     }
 }
 

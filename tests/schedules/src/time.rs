@@ -43,11 +43,6 @@ pub(crate) fn reach(instant: Instant) {
     PASSED.set(PASSED.get().max(instant.saturating_duration_since(start())));
 }
 
-/// Advances the clock.
-pub fn advance(time: Duration) {
-    PASSED.set(PASSED.get() + time);
-}
-
 /// Sets the remaining time below which a wait may time out, for this schedule.
 pub fn set_short(limit: Duration) {
     SHORT.set(limit);
