@@ -51,7 +51,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use self::backlog::{Backlog, BacklogSender, Item, Loss, Received, backlog};
+pub(crate) use self::backlog::{Backlog, BacklogSender, Item, Received, backlog};
 pub use self::cancel_token::CancelGuard;
 pub use self::cancel_token::CancelToken;
 pub(crate) use self::chunk::{Events, SequencedEvent};

@@ -29,7 +29,7 @@ const COUNT_SIZE: usize = 256;
 const KEPT_ENTRIES: usize = 1 << 10;
 
 /// Creates a queue for at most `limit` bytes, or for a single larger item.
-pub(crate) fn backlog<T, L: Loss>(limit: usize) -> (BacklogSender<T, L>, Backlog<T, L>) {
+pub(crate) fn backlog<T, L: Default>(limit: usize) -> (BacklogSender<T, L>, Backlog<T, L>) {
     let queue = Queue {
         entries: VecDeque::new(),
         size: 0,
@@ -60,18 +60,6 @@ pub(crate) trait Item {
 
     /// Returns the last part.
     fn into_last(self) -> Self::Part;
-}
-
-/// A count of lost items.
-pub(crate) trait Loss: Default {
-    /// Adds another count.
-    fn add(&mut self, other: Self);
-}
-
-impl Loss for u64 {
-    fn add(&mut self, other: Self) {
-        *self = self.saturating_add(other);
-    }
 }
 
 /// A received entry.
@@ -134,13 +122,15 @@ impl<T, L> Queue<T, L> {
     }
 }
 
-impl<T, L: Loss> Queue<T, L> {
+impl<T, L: Default> Queue<T, L> {
     /// Counts lost items at the end of the queue.
-    fn lose(&mut self, loss: L) {
-        if let Some(Entry::Lost(count)) = self.entries.back_mut() {
-            count.add(loss);
+    fn lose(&mut self, count: impl FnOnce(&mut L)) {
+        if let Some(Entry::Lost(lost)) = self.entries.back_mut() {
+            count(lost);
         } else if !self.receivers_gone {
-            self.push(Entry::Lost(loss), COUNT_SIZE, 1);
+            let mut lost = L::default();
+            count(&mut lost);
+            self.push(Entry::Lost(lost), COUNT_SIZE, 1);
         }
     }
 }
@@ -180,18 +170,6 @@ pub(crate) struct BacklogSender<T, L = u64> {
     limit: usize,
     /// How long the sender may still wait for room. Sent items refill it.
     stall_budget: Duration,
-}
-
-/// The outcome of sending an item. A rejected item is returned, since the caller may hold a lock under
-/// which it must not be dropped.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum SendOutcome<T> {
-    /// The item is in the queue.
-    Queued,
-    /// The queue is full, and the item was counted as lost.
-    Dropped(T),
-    /// The receivers were dropped.
-    Closed(T),
 }
 
 impl<T, L> BacklogSender<T, L> {
@@ -249,17 +227,13 @@ impl<T, L> BacklogSender<T, L> {
     }
 }
 
-impl<T: Item, L: Loss> BacklogSender<T, L> {
-    /// Queues an item of `size` bytes that counts as `loss` if it does not fit.
-    pub(crate) fn send(&mut self, item: T, size: usize, loss: L) -> SendOutcome<T> {
+impl<T: Item, L: Default> BacklogSender<T, L> {
+    /// Queues an item of `size` bytes, for which there must be [room](Self::fits). If the receivers
+    /// were dropped it is returned, since the caller may hold a lock under which it must not be dropped.
+    pub(crate) fn send(&mut self, item: T, size: usize) -> Result<(), T> {
         let mut queue = self.shared.queue.lock();
         if queue.receivers_gone {
-            return SendOutcome::Closed(item);
-        }
-        if !queue.fits(size, self.limit) {
-            drop(queue);
-            self.lose(loss);
-            return SendOutcome::Dropped(item);
+            return Err(item);
         }
         let parts = item.parts();
         queue.push(Entry::Item { item, size }, size, parts);
@@ -271,12 +245,13 @@ impl<T: Item, L: Loss> BacklogSender<T, L> {
             1 => drop(self.shared.ready.notify_one()),
             _ => drop(self.shared.ready.notify_all()),
         }
-        SendOutcome::Queued
+        Ok(())
     }
 
-    /// Counts lost items at this position.
-    pub(crate) fn lose(&mut self, loss: L) {
-        self.shared.queue.lock().lose(loss);
+    /// Counts lost items at this position. `count` is called with a lock held, unless the receivers were
+    /// dropped.
+    pub(crate) fn lose(&mut self, count: impl FnOnce(&mut L)) {
+        self.shared.queue.lock().lose(count);
         self.shared.ready.notify_one();
     }
 }
@@ -294,7 +269,7 @@ pub(crate) struct Backlog<T, L = u64> {
     shared: Arc<Shared<T, L>>,
 }
 
-impl<T: Item, L: Loss> Backlog<T, L> {
+impl<T: Item, L> Backlog<T, L> {
     /// Waits for the next entry. `Err` means that the sender was dropped and the queue is empty.
     pub(crate) fn recv(&self) -> Result<Received<T::Part, L>, ()> {
         self.next(None).map_err(|_| ())

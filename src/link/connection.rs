@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backlog::{Backlog, BacklogSender, Loss};
+use super::backlog::{Backlog, BacklogSender};
 use super::dispatcher::{Delivery, Dispatcher, LostEvents};
 use super::event_thread::EventThread;
 use super::hook::EventHooks;
@@ -309,11 +309,7 @@ impl Connection {
 
     /// Blocks the reader thread until `queue` has room for `size` bytes, for a bounded time and only
     /// while no command is pending. Returns whether there is room.
-    pub(super) fn wait_for_room<T, L: Loss>(
-        &self,
-        queue: &mut BacklogSender<T, L>,
-        size: usize,
-    ) -> bool {
+    pub(super) fn wait_for_room<T, L>(&self, queue: &mut BacklogSender<T, L>, size: usize) -> bool {
         queue.wait_for_room(size, &self.wakeups, || self.router.lock().is_idle())
     }
 

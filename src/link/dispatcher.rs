@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::backlog::{Backlog, Item, Loss, Received};
+use super::backlog::{Backlog, Item, Received};
 use super::chunk::Events;
 use super::listener::{Listener, drop_quietly, panic_text};
 use super::registry::{ListenerId, Registry};
@@ -33,24 +33,16 @@ impl Item for Delivery {
 pub(super) struct LostEvents(Vec<(EventKind, u64)>);
 
 impl LostEvents {
-    pub(super) fn of_kind(kind: &EventKind, count: u64) -> Self {
-        Self(vec![(kind.clone(), count)])
+    pub(super) fn add(&mut self, kind: &EventKind, count: u64) {
+        match self.0.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, known)) => *known = known.saturating_add(count),
+            None => self.0.push((kind.clone(), count)),
+        }
     }
 
     fn of(&self, is_wanted: impl Fn(&EventKind) -> bool) -> u64 {
         let wanted = self.0.iter().filter(|(kind, _)| is_wanted(kind));
         wanted.fold(0, |sum, (_, count)| sum.saturating_add(*count))
-    }
-}
-
-impl Loss for LostEvents {
-    fn add(&mut self, other: Self) {
-        for (kind, count) in other.0 {
-            match self.0.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, known)) => known.add(count),
-                None => self.0.push((kind, count)),
-            }
-        }
     }
 }
 

@@ -160,7 +160,7 @@ impl EventReader {
         }
         // The event thread logs the line. Without a thread it stays in the queue.
         let _ = connection.start_event_thread();
-        batch.queue(&mut self.queue, Delivery, LostEvents::of_kind);
+        batch.queue(&mut self.queue, Delivery, LostEvents::add);
         Ok(())
     }
 
@@ -190,7 +190,7 @@ impl EventReader {
                 }
             }
             if let Some(batch) = run.batch(listened) {
-                batch.queue(&mut self.queue, Delivery, LostEvents::of_kind);
+                batch.queue(&mut self.queue, Delivery, LostEvents::add);
             }
         }
         self.marks.clear();

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Connection;
-use super::backlog::{BacklogSender, Item, Loss, SendOutcome};
+use super::backlog::{BacklogSender, Item};
 use super::chunk::{Chunk, Events, KindSet, Mark};
 use super::hook::RawEvent;
 use crate::event::EventKind;
@@ -87,18 +87,18 @@ impl<'a> EventBatch<'a> {
 
     /// Queues the events: together if they fit, otherwise as many as fit. Waits for room for the
     /// others as [`RawEvent::wait_for_room`] does, and counts those that do not fit as lost.
-    pub(crate) fn queue<T: Item, L: Loss>(
+    pub(crate) fn queue<T: Item, L: Default>(
         &self,
         queue: &mut BacklogSender<T, L>,
         item: impl Fn(Events) -> T,
-        loss: impl Fn(&EventKind, u64) -> L,
+        add_loss: impl Fn(&mut L, &EventKind, u64),
     ) {
         let EventRun { bytes, marks, kinds, .. } = *self.run;
         let size = Chunk::size(bytes.len(), marks.len(), kinds.iter().map(Chunk::kind_size).sum());
         if self.total.bytes >= bytes.len() / 2 && size <= queue.room() {
             let events = Events::new(self.share(), self.wanted, self.total.events);
             // Sending fails only after the receiver has been dropped.
-            queue.send(item(events), size, L::default());
+            drop(queue.send(item(events), size));
             return;
         }
         let (mut next, mut left) = (0, self.total.events);
@@ -108,13 +108,13 @@ impl<'a> EventBatch<'a> {
             if part.total.events > 0 {
                 let size = Chunk::size(part.total.bytes, part.total.events, kinds_size);
                 let events = self.copy(next, part);
-                if let SendOutcome::Closed(_) = queue.send(item(events), size, L::default()) {
+                if queue.send(item(events), size).is_err() {
                     return;
                 }
                 left -= part.total.events;
                 next = part.end;
             } else if !self.run.connection.wait_for_room(queue, part.next_size) {
-                return queue.lose(self.loss(next, loss));
+                return queue.lose(|lost| self.lose(next, lost, add_loss));
             }
         }
     }
@@ -183,18 +183,16 @@ impl<'a> EventBatch<'a> {
     }
 
     /// Counts the events from an index on as lost.
-    fn loss<L: Loss>(&self, from: usize, loss: impl Fn(&EventKind, u64) -> L) -> L {
+    fn lose<L>(&self, from: usize, lost: &mut L, add: impl Fn(&mut L, &EventKind, u64)) {
         let mut counts = [0; KindSet::MAX];
         for (_, mark, _) in self.marks(from) {
             if let Some(count) = counts.get_mut(usize::from(mark.kind)) {
                 *count += 1;
             }
         }
-        let mut lost = L::default();
         for (kind, count) in self.run.kinds.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            lost.add(loss(kind, count));
+            add(lost, kind, count);
         }
-        lost
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::Connection;
-use super::backlog::{BacklogSender, Loss};
+use super::backlog::BacklogSender;
 use super::event_run::EventBatch;
 use super::registry::{ListenerId, Registry};
 use crate::error::Disconnect;
@@ -68,11 +68,7 @@ impl<'a> RawEvent<'a> {
 
     /// Blocks the reader thread until `queue` has room for `size` bytes, for a bounded time and only
     /// while no command is pending. Returns whether there is room.
-    pub(crate) fn wait_for_room<T, L: Loss>(
-        &self,
-        queue: &mut BacklogSender<T, L>,
-        size: usize,
-    ) -> bool {
+    pub(crate) fn wait_for_room<T, L>(&self, queue: &mut BacklogSender<T, L>, size: usize) -> bool {
         match self.connection {
             Some(connection) => connection.wait_for_room(queue, size),
             None => queue.fits(size),

@@ -10,7 +10,7 @@ use crate::clock::{self, deadline_after};
 use crate::error::{Error, InvalidInput, Result};
 use crate::event::{Event, EventText};
 use crate::link::{
-    self, Backlog, BacklogSender, EventBatch, Item, ListenerId, Loss, RawEvent, Received, backlog,
+    self, Backlog, BacklogSender, EventBatch, Item, ListenerId, RawEvent, Received, backlog,
     drop_quietly,
 };
 use crate::sync::Mutex;
@@ -83,16 +83,9 @@ impl Item for Call {
 struct LostCalls(BTreeMap<ListenerId, (Arc<Listener>, u64)>);
 
 impl LostCalls {
-    fn one(listener: &Arc<Listener>) -> Self {
-        Self(BTreeMap::from([(listener.id(), (Arc::clone(listener), 1))]))
-    }
-}
-
-impl Loss for LostCalls {
-    fn add(&mut self, other: Self) {
-        for (id, (listener, count)) in other.0 {
-            self.0.entry(id).or_insert((listener, 0)).1.add(count);
-        }
+    fn add(&mut self, listener: &Arc<Listener>) {
+        let lost = self.0.entry(listener.id()).or_insert_with(|| (Arc::clone(listener), 0));
+        lost.1 = lost.1.saturating_add(1);
     }
 }
 
@@ -192,40 +185,38 @@ impl Notifications {
 
     /// Queues a call with the next status of a listener.
     pub(super) fn status(&self, listener: Arc<StatusListener>) {
-        if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
+        // Dropped without the lock.
+        let _rejected = match &mut *self.queue.lock() {
             // It takes no room and is never lost; the listener bounds their number.
-            calls.send(Call::Status(listener), 0, LostCalls::default());
-        }
+            Queue::Running { calls, .. } => calls.send(Call::Status(listener), 0).err(),
+            Queue::NotStarted | Queue::Ended(_) => None,
+        };
     }
 
     /// Counts a lost event of a listener that was removed since.
     #[cfg(test)]
     pub(super) fn lose_one(&self) {
+        let listener = Listener::new(Callback::Lost(Box::new(|_| {})));
         if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
-            calls.lose(LostCalls::one(&Listener::new(Callback::Lost(Box::new(|_| {})))));
+            calls.lose(|lost| lost.add(&listener));
         }
     }
 
     /// Queues a marker. Returns `false` if the queue is full.
     fn reconnected(&self, listener: &Arc<Listener>, gap: Duration) -> bool {
         let Queue::Running { calls, .. } = &mut *self.queue.lock() else { return true };
-        if !calls.fits(OVERHEAD) {
-            return false;
-        }
-        let call = Call::Reconnected(Arc::clone(listener), gap);
-        calls.send(call, OVERHEAD, LostCalls::default());
-        true
+        let call = || Call::Reconnected(Arc::clone(listener), gap);
+        calls.fits(OVERHEAD) && calls.send(call(), OVERHEAD).is_ok()
     }
 
     /// Queues an event, on a reader thread.
     fn event(&self, listener: &Arc<Listener>, event: &RawEvent<'_>) {
         let Queue::Running { calls, .. } = &mut *self.queue.lock() else { return };
         let size = event.wire().len() + OVERHEAD;
-        let loss = LostCalls::one(listener);
         if event.wait_for_room(calls, size) {
-            calls.send(Call::Event(Arc::clone(listener), event.text().clone()), size, loss);
+            drop(calls.send(Call::Event(Arc::clone(listener), event.text().clone()), size));
         } else {
-            calls.lose(loss);
+            calls.lose(|lost| lost.add(listener));
         }
     }
 
@@ -237,10 +228,10 @@ impl Notifications {
         let mut queue = self.queue.lock();
         match std::mem::replace(&mut *queue, Queue::Ended(None)) {
             Queue::Running { mut calls, delivering, notifier } => {
-                calls.send(Call::End(listeners), 0, LostCalls::default());
+                let rejected = calls.send(Call::End(listeners), 0);
                 *queue = Queue::Ended(Some(notifier));
                 drop(queue);
-                drop((calls, delivering));
+                drop((calls, delivering, rejected));
             }
             Queue::NotStarted => {}
             ended @ Queue::Ended(_) => *queue = ended,

@@ -42,7 +42,7 @@ impl EventHook for Collector {
 
     fn batch(&self, batch: &EventBatch<'_>) {
         if let Some(sender) = &mut *self.sender.lock() {
-            batch.queue(sender, |events| events, |_, count| count);
+            batch.queue(sender, |events| events, |lost, _, count| *lost += count);
         }
     }
 

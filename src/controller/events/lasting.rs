@@ -84,7 +84,7 @@ impl EventSink {
     /// Queues events, on the reader thread.
     pub(crate) fn events(&self, batch: &EventBatch<'_>) {
         if let Some(sender) = &mut *self.sender.lock() {
-            batch.queue(sender, Entry::Events, |_, count| count);
+            batch.queue(sender, Entry::Events, |lost, _, count| *lost += count);
         }
     }
 
@@ -92,11 +92,7 @@ impl EventSink {
     pub(crate) fn reconnected(&self, gap: Duration) -> bool {
         let mut sender = self.sender.lock();
         let Some(sender) = &mut *sender else { return true };
-        let fits = sender.fits(MARKER_SIZE);
-        if fits {
-            sender.send(Entry::Reconnected(gap), MARKER_SIZE, 0);
-        }
-        fits
+        sender.fits(MARKER_SIZE) && sender.send(Entry::Reconnected(gap), MARKER_SIZE).is_ok()
     }
 
     /// Ends the queue, behind the events that it holds.

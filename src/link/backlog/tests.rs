@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{
-    COUNT_SIZE, Item, KEPT_ENTRIES, NANOS_PER_BYTE, Received, STALL_LIMIT, SendOutcome, backlog,
+    BacklogSender, COUNT_SIZE, Item, KEPT_ENTRIES, NANOS_PER_BYTE, Received, STALL_LIMIT, backlog,
 };
 use crate::clock::{ManualClock, TICK, deadline_after};
 use crate::sync::channel::{RecvTimeoutError, TryRecvError, bounded, never};
@@ -27,33 +27,43 @@ macro_rules! whole_items {
 
 whole_items!(char, u64, ());
 
+/// Sends an item if there is room, and counts it as lost otherwise. Returns whether there was room.
+fn send<T: Item>(sender: &mut BacklogSender<T>, item: T, size: usize, loss: u64) -> bool {
+    let fits = sender.fits(size);
+    match fits {
+        true => assert!(sender.send(item, size).is_ok()),
+        false => sender.lose(|lost| *lost += loss),
+    }
+    fits
+}
+
 #[test]
 fn a_loss_is_received_at_its_position_and_without_another_item() {
     let (mut sender, queue) = backlog::<_, u64>(1000);
-    assert_eq!(sender.send('a', 600, 1), SendOutcome::Queued);
-    assert_eq!(sender.send('b', 600, 3), SendOutcome::Dropped('b'));
-    assert_eq!(sender.send('c', 500, 4), SendOutcome::Dropped('c'));
+    assert!(send(&mut sender, 'a', 600, 1));
+    assert!(!send(&mut sender, 'b', 600, 3));
+    assert!(!send(&mut sender, 'c', 500, 4));
     assert_eq!(queue.recv(), Ok(Received::Item('a')));
-    assert_eq!(sender.send('d', 700, 1), SendOutcome::Queued);
-    sender.lose(5);
+    assert!(send(&mut sender, 'd', 700, 1));
+    sender.lose(|lost| *lost += 5);
     assert_eq!(queue.len(), 3);
     assert_eq!(queue.recv(), Ok(Received::Lost(7)));
     assert_eq!(queue.recv(), Ok(Received::Item('d')));
     assert_eq!(queue.try_recv(), Ok(Received::Lost(5)));
     assert_eq!(queue.try_recv(), Err(TryRecvError::Empty));
     // A new count, since the first was received.
-    sender.lose(1);
+    sender.lose(|lost| *lost += 1);
     assert_eq!(queue.recv_deadline(deadline_after(LIMIT)), Ok(Received::Lost(1)));
     drop(queue);
-    assert_eq!(sender.send('e', 1, 1), SendOutcome::Closed('e'));
+    assert_eq!(sender.send('e', 1), Err('e'));
 }
 
 #[test]
 fn a_loss_is_received_before_the_end() {
     let (mut sender, queue) = backlog::<(), u64>(0);
     // A single item of any size fits.
-    assert_eq!(sender.send((), 1, 1), SendOutcome::Queued);
-    assert_eq!(sender.send((), 1, 2), SendOutcome::Dropped(()));
+    assert!(send(&mut sender, (), 1, 1));
+    assert!(!send(&mut sender, (), 1, 2));
     drop(sender);
     assert_eq!(queue.recv(), Ok(Received::Item(())));
     assert_eq!(queue.recv(), Ok(Received::Lost(2)));
@@ -66,7 +76,7 @@ fn a_long_queue_is_received_in_order_and_its_memory_is_freed_when_it_is_empty() 
     let items = u64::try_from(3 * KEPT_ENTRIES).unwrap();
     let (mut sender, queue) = backlog::<u64, u64>(usize::MAX);
     for item in 0..items {
-        assert_eq!(sender.send(item, 1, 1), SendOutcome::Queued);
+        assert_eq!(sender.send(item, 1), Ok(()));
     }
     for item in 0..items {
         assert_eq!(queue.try_recv(), Ok(Received::Item(item)));
@@ -97,7 +107,7 @@ fn several_receivers_get_each_item_or_its_loss_once() {
             })
             .collect();
         for item in 0..ITEMS {
-            sender.send(item, COUNT_SIZE, 1);
+            send(&mut sender, item, COUNT_SIZE, 1);
         }
         drop(sender);
         let counts = receivers.into_iter().map(|receiver| receiver.join().unwrap());
@@ -123,7 +133,7 @@ fn a_sender_waits_for_a_quick_receiver_and_once_for_a_stuck_one() {
         });
         for item in 0..5000 {
             assert!(sender.wait_for_room(400, &never(), || true), "{item}");
-            assert_eq!(sender.send(item, 400, 1), SendOutcome::Queued);
+            assert!(send(&mut sender, item, 400, 1));
         }
         while sender.room() < 1000 {
             thread::yield_now();
@@ -132,7 +142,7 @@ fn a_sender_waits_for_a_quick_receiver_and_once_for_a_stuck_one() {
         let begun = Instant::now();
         for item in 0..10_000 {
             sender.wait_for_room(400, &never(), || true);
-            sender.send(item, 400, 1);
+            send(&mut sender, item, 400, 1);
         }
         let waited = begun.elapsed();
         assert!(waited < 10 * STALL_LIMIT, "{waited:?}");
@@ -144,7 +154,7 @@ fn a_sender_waits_for_a_quick_receiver_and_once_for_a_stuck_one() {
         assert!(sender.wait_for_room(400, &never(), || true));
         drop(queue);
         sender.stall_budget = LIMIT;
-        sender.send(1, 900, 1);
+        send(&mut sender, 1, 900, 1);
         assert!(!sender.wait_for_room(900, &never(), || true), "the receiver was dropped");
     });
 }
@@ -153,7 +163,7 @@ fn a_sender_waits_for_a_quick_receiver_and_once_for_a_stuck_one() {
 fn a_wait_for_room_ends_when_it_is_not_allowed_any_more() {
     let (mut sender, _queue) = backlog::<(), u64>(10);
     sender.stall_budget = LIMIT;
-    assert_eq!(sender.send((), 10, 1), SendOutcome::Queued);
+    assert!(send(&mut sender, (), 10, 1));
     let (changed, changes) = bounded(1);
     let calls = Arc::new(AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -201,8 +211,8 @@ impl Item for Numbers {
 #[test]
 fn an_item_takes_its_room_until_its_last_part_is_received() {
     let (mut sender, queue) = backlog::<_, u64>(1000);
-    assert!(matches!(sender.send(Numbers(0..3), 600, 3), SendOutcome::Queued));
-    assert!(matches!(sender.send(Numbers(3..5), 600, 2), SendOutcome::Dropped(_)));
+    assert!(send(&mut sender, Numbers(0..3), 600, 3));
+    assert!(!send(&mut sender, Numbers(3..5), 600, 2));
     assert_eq!(queue.len(), 4);
     for (number, left) in [(0, 3), (1, 2)] {
         assert_eq!(queue.try_recv(), Ok(Received::Item(number)));
@@ -211,7 +221,7 @@ fn an_item_takes_its_room_until_its_last_part_is_received() {
     assert_eq!(queue.try_recv(), Ok(Received::Item(2)));
     assert_eq!((queue.len(), sender.room()), (1, 1000 - COUNT_SIZE));
     assert_eq!(queue.try_recv(), Ok(Received::Lost(2)));
-    assert!(matches!(sender.send(Numbers(5..6), 600, 1), SendOutcome::Queued));
+    assert!(send(&mut sender, Numbers(5..6), 600, 1));
     assert_eq!(queue.try_recv(), Ok(Received::Item(5)));
     assert_eq!((queue.len(), sender.room()), (0, 1000));
 }
@@ -223,7 +233,7 @@ fn every_waiting_receiver_is_woken_for_an_item_of_several_parts() {
     let mut received = thread::scope(|scope| {
         let receivers: Vec<_> =
             (0..4).map(|_| scope.spawn(|| queue.recv_deadline(begin + LIMIT))).collect();
-        sender.send(Numbers(0..4), 600, 4);
+        send(&mut sender, Numbers(0..4), 600, 4);
         let received = receivers.into_iter().map(|receiver| receiver.join().unwrap().unwrap());
         received.map(|received| format!("{received:?}")).collect::<Vec<_>>()
     });
@@ -248,7 +258,7 @@ fn a_waiting_receiver_is_woken_for_a_loss() {
             }
         });
         for _ in 0..ROUNDS {
-            sender.lose(1);
+            sender.lose(|lost| *lost += 1);
             next.recv().unwrap();
         }
     });
@@ -273,7 +283,7 @@ fn a_receiver_at_its_deadline_loses_no_item() {
         };
         let receivers = [scope.spawn(receive), scope.spawn(receive)];
         for item in 0..ITEMS {
-            sender.send(item, 1, 1);
+            send(&mut sender, item, 1, 1);
             thread::yield_now();
         }
         drop(sender);
@@ -288,9 +298,9 @@ fn a_sender_waits_for_room_until_the_last_tick_of_its_budget_which_received_byte
     const SIZE: usize = 1000;
     let clock = ManualClock::start();
     let (mut sender, queue) = backlog::<u64, u64>(SIZE);
-    sender.send(1, SIZE, 1);
+    sender.send(1, SIZE).unwrap();
     // Each check of the condition is one turn of the wait: the first is before it.
-    let turns = |sender: &mut super::BacklogSender<u64>, budget: Duration| {
+    let turns = |sender: &mut BacklogSender<u64>, budget: Duration| {
         let turns = Cell::new(0);
         let has_room = sender.wait_for_room(1, &never(), || {
             turns.set(turns.get() + 1);
@@ -307,12 +317,12 @@ fn a_sender_waits_for_room_until_the_last_tick_of_its_budget_which_received_byte
     assert_eq!(turns(&mut sender, STALL_LIMIT), 3);
     assert_eq!(turns(&mut sender, STALL_LIMIT), 0, "a stuck receiver delays the sender once");
     assert_eq!(queue.recv(), Ok(Received::Item(1)));
-    sender.send(2, SIZE, 1);
+    sender.send(2, SIZE).unwrap();
     let refilled = Duration::from_nanos(1000 * NANOS_PER_BYTE);
     assert_eq!(turns(&mut sender, refilled), 3);
     // Room at the last tick is in time.
     assert_eq!(queue.recv(), Ok(Received::Item(2)));
-    sender.send(3, SIZE, 1);
+    sender.send(3, SIZE).unwrap();
     let is_begun = Cell::new(false);
     assert!(sender.wait_for_room(1, &never(), || {
         if is_begun.replace(true) {

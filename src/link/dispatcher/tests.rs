@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Delivery, Dispatcher, EventCallback, EventListener, LostEvents};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
-use crate::link::backlog::{Loss, backlog};
+use crate::link::backlog::backlog;
 use crate::sync::channel::{Receiver, Sender, unbounded};
 
 struct World {
@@ -52,7 +52,7 @@ impl World {
 fn lost(counts: &[(&str, u64)]) -> LostEvents {
     let mut lost = LostEvents::default();
     for (kind, count) in counts {
-        lost.add(LostEvents::of_kind(&EventKind::from(*kind), *count));
+        lost.add(&EventKind::from(*kind), *count);
     }
     lost
 }
@@ -111,7 +111,7 @@ fn a_listener_that_discards_events_is_the_last_that_is_called() {
     assert!(world.dispatcher.is_discarding() && world.calls().is_empty());
     // Queued events and losses are not delivered any more.
     let (mut queue, received) = backlog::<Delivery, LostEvents>(1 << 20);
-    queue.lose(lost(&[("BW", 1)]));
+    queue.lose(|lost: &mut LostEvents| lost.add(&EventKind::Bw, 1));
     drop(queue);
     world.dispatcher.run(&received, || Disconnect::Closed);
     assert!(world.calls().is_empty());

@@ -36,7 +36,7 @@ impl EventHook for Collector {
     }
 
     fn batch(&self, batch: &EventBatch<'_>) {
-        batch.queue(&mut *self.0.lock(), Together, |_, count| count);
+        batch.queue(&mut *self.0.lock(), Together, |lost, _, count| *lost += count);
     }
 
     fn ended(&self, _: &Disconnect) {}

@@ -13,6 +13,7 @@ use crate::sync::channel::bounded;
 use crate::sync::{Mutex, thread};
 
 /// An item of several parts.
+#[derive(Debug)]
 struct Several(Vec<usize>);
 
 impl Item for Several {
@@ -56,11 +57,16 @@ fn queue() {
         let parts = choose(3) + 1;
         let item = Several((next..next + parts).collect());
         next += parts;
-        if chance(2) {
-            sender.wait_for_room(100, &changed, || true);
+        let has_room = match chance(2) {
+            true => sender.wait_for_room(100, &changed, || true),
+            false => sender.fits(100),
+        };
+        let parts = u64::try_from(parts).unwrap();
+        match has_room {
+            true => sender.send(item, 100).unwrap(),
+            false => sender.lose(|lost| *lost += parts),
         }
-        sender.send(item, 100, u64::try_from(parts).unwrap());
-        sent += u64::try_from(parts).unwrap();
+        sent += parts;
     }
     drop(sender);
     for receiver in receivers {
@@ -89,14 +95,14 @@ fn queue_without_end() {
         })
         .collect();
     match choose(3) {
-        0 => drop(sender.send(Several(vec![1, 2]), 100, 2)),
+        0 => sender.send(Several(vec![1, 2]), 100).unwrap(),
         1 => {
-            sender.send(Several(vec![1]), 100, 1);
-            sender.send(Several(vec![2]), 100, 1);
+            sender.send(Several(vec![1]), 100).unwrap();
+            sender.send(Several(vec![2]), 100).unwrap();
         }
         _ => {
-            sender.lose(1);
-            sender.send(Several(vec![1]), 100, 1);
+            sender.lose(|lost| *lost += 1);
+            sender.send(Several(vec![1]), 100).unwrap();
         }
     }
     for receiver in receivers {
