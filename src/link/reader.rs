@@ -12,7 +12,7 @@ use super::event_reader::EventReader;
 use super::poll::readable_until;
 use super::reply_delivery::ReplyDelivery;
 use super::{Connection, LinkLimits};
-use crate::error::{Disconnect, ProtocolError};
+use crate::error::Disconnect;
 use crate::wire::{Frame, Limits, Message};
 
 /// The state of the reader.
@@ -79,11 +79,11 @@ impl Reader {
     fn receive(&mut self, read: io::Result<usize>) -> Result<(), Disconnect> {
         use io::ErrorKind::{ConnectionReset, Interrupted, WouldBlock};
         let read = match read {
-            Ok(0) => return Err(self.end_of_stream()),
+            Ok(0) => return Err(Disconnect::EndOfStream),
             Ok(read) => read,
             Err(error) => match error.kind() {
                 Interrupted | WouldBlock => return Ok(()),
-                ConnectionReset => return Err(self.end_of_stream()),
+                ConnectionReset => return Err(Disconnect::EndOfStream),
                 _ => return Err(Disconnect::Read(Arc::new(error))),
             },
         };
@@ -116,20 +116,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    /// Returns the reason for the end of the stream. A peer that closed in the middle of its first line
-    /// may not speak the control protocol. After authentication this is a line of a filtering proxy.
-    fn end_of_stream(&self) -> Disconnect {
-        match self.frame.rest() {
-            rest if self.limits.is_some()
-                && !self.frame.is_inside_message()
-                && rest.first().is_some_and(|first| !first.is_ascii_digit()) =>
-            {
-                Disconnect::Protocol(ProtocolError::new("a line", "a status code", rest))
-            }
-            _ => Disconnect::EndOfStream,
-        }
     }
 }
 

@@ -283,11 +283,6 @@ impl Frame {
         Ok(Some(message))
     }
 
-    /// Returns whether the buffer ends inside a reply or an event.
-    pub(crate) fn is_inside_message(&self) -> bool {
-        self.inside != Inside::Nothing
-    }
-
     /// Returns the whole lines of the incomplete reply that were not returned before.
     fn part(&mut self) -> Option<Message> {
         if self.inside != Inside::Reply || self.start == self.line {
@@ -296,12 +291,6 @@ impl Frame {
         let part = self.start..self.line;
         self.start = self.line;
         Some(Message::Part(part))
-    }
-
-    /// Returns the bytes that belong to no complete message, for the error of a peer that closes in the
-    /// middle of a line.
-    pub(crate) fn rest(&self) -> &[u8] {
-        self.buffer.get(self.start..self.filled).unwrap_or_default()
     }
 
     /// Checks the length of an event. The reader counts the bytes of a reply, since a reply that its

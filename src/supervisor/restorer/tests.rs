@@ -21,7 +21,7 @@ fn options_that_others_change_again_and_again_are_set_again_after_a_pause() {
     let of_tor = Arc::clone(&value);
     tor.answer_with(move |_, command| match command {
         "GETCONF NumEntryGuards" => {
-            Some(Answer::lines([format!("250 NumEntryGuards={}", of_tor.lock())]))
+            Some(Answer::lines([format!("250 NumEntryGuards={}", *of_tor.lock())]))
         }
         "SETCONF NumEntryGuards=1" => {
             *of_tor.lock() = "1";
