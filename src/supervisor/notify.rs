@@ -194,7 +194,7 @@ impl Notifications {
     }
 
     /// Counts a lost event of a listener that was removed since.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "testkit"))]
     pub(super) fn lose_one(&self) {
         let listener = Listener::new(Callback::Lost(Box::new(|_| {})));
         if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
