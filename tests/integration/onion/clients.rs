@@ -2,7 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use torcon::error::SocksCode;
-use torcon::names::{ClientAuthKey, OnionAddress, Signal};
+use torcon::names::{ClientAuthKey, OnionAddress};
 use torcon::onion::{OnionEndpoint, OnionListener, Publication};
 use torcon::socks::Isolation;
 use torcon::{Error, Tor};
@@ -172,8 +172,8 @@ impl Holder {
 
     /// Makes tor forget the descriptor and the circuits of the service.
     fn forget(&self) {
-        self.tor.controller().signal(Signal::Newnym).unwrap();
-        // tor forgets the key too.
+        // tor delays one that follows another within ten seconds. It forgets the key too.
+        self.tor.controller().wait_new_identity(LIMIT).unwrap();
         self.add_key();
     }
 
