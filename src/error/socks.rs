@@ -196,7 +196,8 @@ socks_codes! {
     /// 0x05: the host refused the connection. tor sends it for a port that an onion service does not
     /// have, but seldom for other targets; see [`GeneralFailure`](Self::GeneralFailure).
     ConnectionRefused = 0x05, "the host refused the connection";
-    /// 0x06: tor gave up, since no circuit reached the target within its `SocksTimeout`.
+    /// 0x06: tor gave up, since no circuit reached the target within its `SocksTimeout`. It sends
+    /// [`GeneralFailure`](Self::GeneralFailure) instead if it tries another circuit at that moment.
     TtlExpired = 0x06, "no circuit reached the target in time";
     /// 0x07: the proxy does not support the command; only tor supports resolving.
     CommandNotSupported = 0x07, "the command is not supported";

@@ -32,7 +32,7 @@ fn a_closure_that_panics_discards_the_rest_and_the_connection_stays_open() {
             }
             script.serve(answer);
         });
-        let before = Holdings::now();
+        let before = Holdings::with_thread("torcon-reader");
         // At the first line, with the rest in memory, and with the rest in a file.
         for at in [1, 2_000, 6_000] {
             let mut lines = 0;

@@ -12,7 +12,6 @@ use super::{LIMIT, answer, connected, connected_with, join, start, value};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::{Holdings, peak_memory};
 use crate::support::signal::signal;
-use crate::support::watchdog::eventually;
 
 /// Answers like [`answer`], and sends an event after each SETEVENTS.
 fn answer_with_events(line: &str, out: &mut Vec<u8>) {
@@ -118,12 +117,7 @@ fn read_slowly(controller: &Controller) -> Result<u32, Error> {
 fn a_reply_that_exceeds_the_memory_limit_is_buffered_in_a_file_that_is_removed() {
     exclusive(|| {
         let (tor, controller) = connected(sixteen_megabytes);
-        let mut before = Holdings::now();
-        // A thread gives itself its name once it runs.
-        eventually(LIMIT, "the thread of the connection runs", || {
-            before = Holdings::now();
-            before.threads.len() == 1
-        });
+        let before = Holdings::with_thread("torcon-reader");
         let mut descriptors = 0;
         let mut lines = 0;
         let stuck = |_: Line<'_>| {

@@ -85,10 +85,12 @@ fn tor_refuses_with_the_codes_that_are_documented() {
         // There is no special code for the missing circuit; the address has type 0.
         let private = "10.9.9.9".parse().unwrap();
         assert_eq!(code(proxy.resolve_ptr(private)), SocksCode::HostUnreachable);
-        // After SocksTimeout.
-        assert_eq!(code(proxy.connect("a.example:80")), SocksCode::TtlExpired);
+        // After SocksTimeout; the other code if tor tries to attach the stream at that moment.
         let isolated = proxy.clone().isolation(Isolation::fresh());
-        assert_eq!(code(isolated.connect((ONION, 80))), SocksCode::TtlExpired);
+        for refused in [proxy.connect("a.example:80"), isolated.connect((ONION, 80))] {
+            let code = code(refused);
+            assert!(matches!(code, SocksCode::TtlExpired | SocksCode::GeneralFailure), "{code:?}");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::exclusive::is_exclusive;
+use super::watchdog::eventually;
 
 /// The resources of this process, by kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,14 @@ impl Holdings {
             holdings = next;
         }
         holdings
+    }
+
+    /// Counts as [`now`](Self::now) does, once the process has a thread with this name, which a new
+    /// thread gives itself.
+    #[track_caller]
+    pub(crate) fn with_thread(name: &str) -> Self {
+        eventually(Duration::from_secs(60), "the thread runs", || threads(name).len() == 1);
+        Self::now()
     }
 
     fn count() -> Self {
@@ -159,7 +168,7 @@ fn a_thread_a_child_and_a_directory_are_found() {
         let file = fs::File::open("/dev/null").unwrap();
 
         // A new thread takes its name a moment after it was started.
-        super::watchdog::eventually(Duration::from_secs(30), "the thread has its name", || {
+        eventually(Duration::from_secs(30), "the thread has its name", || {
             threads("torcon-") == ["torcon-left"]
         });
         let now = Holdings::now();
