@@ -179,7 +179,7 @@ impl Connection {
 
     /// Writes the outbox, as its writer: until the own request is written, or else as much as the
     /// socket has room for. Then gives the turn to the next writer.
-    fn write_outbox<'a>(
+    pub(super) fn write_outbox<'a>(
         &'a self,
         mut router: MutexGuard<'a, Router>,
         own: Option<SlotId>,
@@ -195,8 +195,18 @@ impl Connection {
                 Ok(()) => true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
                 Err(error) => {
+                    let is_own = own.is_some_and(|id| router.outbox.contains(id));
                     router.outbox.leave();
-                    return WriteOutcome::Failed(error);
+                    drop(router);
+                    if is_own {
+                        return WriteOutcome::Failed(error);
+                    }
+                    // The reply to the own request may have arrived. The reader detects the end itself,
+                    // and this may be the reader thread.
+                    if !is_end(&error) {
+                        self.end(&Disconnect::Write(Arc::new(error)));
+                    }
+                    return WriteOutcome::All;
                 }
             };
             if own.is_none_or(|id| !router.outbox.contains(id)) {
@@ -251,13 +261,7 @@ impl Connection {
         if router.outbox.is_empty() || !router.outbox.enter() {
             return;
         }
-        match self.write_outbox(router, None, clock::now()) {
-            // The reader detects the end itself, and this may be the reader thread.
-            WriteOutcome::Failed(error) if !is_end(&error) => {
-                self.end(&Disconnect::Write(Arc::new(error)));
-            }
-            _ => {}
-        }
+        self.write_outbox(router, None, clock::now());
     }
 
     /// Cancels a slot. Returns whether its reply was complete already.

@@ -11,7 +11,10 @@ use super::{LIMIT, getinfo, next, open};
 use crate::clock::{ManualClock, deadline_after, elapsed_since, now};
 use crate::error::{Disconnect, Error, ProtocolError};
 use crate::event::{EventKind, EventText};
-use crate::link::router::probe_key;
+use crate::link::connection::Purpose;
+use crate::link::reply_channel::reply_channel;
+use crate::link::router::{Waiter, probe_key};
+use crate::link::transport::WriteOutcome;
 use crate::link::{BufferLimits, EventCallback, EventListener, Link, LinkLimits};
 use crate::sync::channel::{Sender, unbounded};
 use crate::wire::{Limits, Request};
@@ -97,6 +100,25 @@ fn a_request_that_was_written_in_part_before_its_deadline_ends_the_connection() 
     let Some(Error::Closed(Disconnect::Write(error))) = &ended else { panic!("{ended:?}") };
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     assert!(matches!(link.closed_reason(), Some(Disconnect::Write(_))));
+}
+
+// The writer got the error, although its reply had arrived.
+#[test]
+fn a_writer_whose_request_is_written_does_not_fail_with_the_requests_of_others() {
+    let (link, socket, _directory) = silent();
+    let (sender, _receiver) = reply_channel();
+    let deadline = deadline_after(LIMIT);
+    let (waiter, purpose) = (Waiter::Whole(sender.clone()), Purpose::Written);
+    let own = link.connection.write(&getinfo(), waiter, &sender, purpose, deadline, LIMIT).unwrap();
+    // The reader cannot end the connection meanwhile.
+    let mut router = link.connection.router.lock();
+    drop(socket);
+    let request = getinfo();
+    let length = request.checked_length().unwrap();
+    router.submit(&request, length, Waiter::Canceled, || None).unwrap();
+    assert!(router.outbox.enter());
+    let outcome = link.connection.write_outbox(router, Some(own.id), deadline);
+    assert!(matches!(outcome, WriteOutcome::All), "{outcome:?}");
 }
 
 #[test]
