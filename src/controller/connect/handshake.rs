@@ -88,7 +88,11 @@ impl ConnectOptions {
         })?;
         // The time that the password closure takes does not count.
         let is_local = handshake.peer().is_on_this_machine();
-        let mut submit = |request: Request| handshake.call(&request, left(deadline));
+        let mut submit = |request: Request| {
+            // The closure that ends the connection may have to wait for another closure of the token.
+            self.check_canceled()?;
+            handshake.call(&request, left(deadline))
+        };
         let mut password = || {
             let called = clock::now();
             let password = self.password.password(left(deadline));

@@ -1,6 +1,8 @@
 //! Canceling the opening of a control connection.
 
 use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use torcon::{CancelToken, ConnectOptions, Endpoint, Error, Password, Supervisor};
@@ -63,7 +65,12 @@ fn a_password_that_is_asked_for_meanwhile_is_not_sent() {
     };
     cancel_when(moment, |token| {
         // The closure cannot be interrupted. It returns when the token is canceled.
-        token.on_cancel(move || answer.send(Password::from("secret")).unwrap()).keep();
+        let at_cancel = move || {
+            answer.send(Password::from("secret")).unwrap();
+            // It delays the closures behind it, such as the one that ends the connection.
+            thread::sleep(Duration::from_millis(200));
+        };
+        token.on_cancel(at_cancel).keep();
         let options = options(token).password_with(move || {
             asked.send(()).unwrap();
             answers.recv_timeout(LONG).ok()
