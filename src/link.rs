@@ -55,7 +55,7 @@ pub(crate) use self::backlog::{Backlog, BacklogSender, Item, Received, backlog};
 pub use self::cancel_token::CancelGuard;
 pub use self::cancel_token::CancelToken;
 pub(crate) use self::chunk::{Events, SequencedEvent};
-pub(crate) use self::command_lock::{CommandGuard, CommandLock};
+pub(crate) use self::command_lock::{CommandGuard, CommandLock, Holding, LockHolder};
 use self::connection::{Connection, Purpose, Sent};
 pub(crate) use self::delegate_socket::delegate_socket;
 pub(crate) use self::dispatcher::{EventCallback, EventListener, RemovedListener};

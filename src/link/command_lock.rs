@@ -14,8 +14,7 @@ use crate::sync::{Mutex, MutexGuard};
 #[derive(Debug, Default)]
 pub(crate) struct CommandLock<T> {
     value: Mutex<T>,
-    /// The thread that holds the lock. A leaf lock.
-    holder: Mutex<Option<ThreadId>>,
+    holder: LockHolder,
 }
 
 #[derive(Debug)]
@@ -25,8 +24,13 @@ pub(crate) struct CommandGuard<'a, T> {
     value: MutexGuard<'a, T>,
 }
 
+/// The thread that holds a lock across commands. A leaf lock.
+#[derive(Debug, Default)]
+pub(crate) struct LockHolder(Mutex<Option<ThreadId>>);
+
+/// The time in which the current thread holds a lock.
 #[derive(Debug)]
-struct Holding<'a>(&'a Mutex<Option<ThreadId>>);
+pub(crate) struct Holding<'a>(&'a LockHolder);
 
 impl<T> CommandLock<T> {
     /// Takes the lock, which other threads hold while they send this command, within `limit`.
@@ -65,12 +69,24 @@ impl<T> CommandLock<T> {
 
     /// Returns whether this thread holds the lock.
     pub(crate) fn is_held_here(&self) -> bool {
-        *self.holder.lock() == Some(thread::current().id())
+        self.holder.is_current()
     }
 
     fn hold<'a>(&'a self, value: MutexGuard<'a, T>) -> CommandGuard<'a, T> {
-        *self.holder.lock() = Some(thread::current().id());
-        CommandGuard { _holding: Holding(&self.holder), value }
+        CommandGuard { _holding: self.holder.hold(), value }
+    }
+}
+
+impl LockHolder {
+    /// Returns whether the current thread holds the lock.
+    pub(crate) fn is_current(&self) -> bool {
+        *self.0.lock() == Some(thread::current().id())
+    }
+
+    /// Records that the current thread holds the lock, until the result is dropped.
+    pub(crate) fn hold(&self) -> Holding<'_> {
+        *self.0.lock() = Some(thread::current().id());
+        Holding(self)
     }
 }
 
@@ -90,7 +106,7 @@ impl<T> DerefMut for CommandGuard<'_, T> {
 
 impl Drop for Holding<'_> {
     fn drop(&mut self) {
-        *self.0.lock() = None;
+        *self.0.0.lock() = None;
     }
 }
 

@@ -1,18 +1,17 @@
 //! The locks of a service that are held across commands.
 
 use std::ops::{Deref, DerefMut};
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use crate::error::{OnionError, OnionProblem, Result, Timeout, Wait};
+use crate::link::{Holding, LockHolder};
 use crate::sync::mapped::{MappedMutexGuard, Mutex, MutexGuard};
 
 /// A lock that is held across commands, so that a logger may run under it. A call of that logger for
 /// the same service fails at once: a thread cannot wait for itself.
 pub(super) struct ServiceLock<T> {
     value: Mutex<T>,
-    /// The thread that holds the lock. A leaf lock.
-    holder: Mutex<Option<ThreadId>>,
+    holder: LockHolder,
 }
 
 pub(super) struct ServiceGuard<'a, T> {
@@ -21,11 +20,9 @@ pub(super) struct ServiceGuard<'a, T> {
     value: MappedMutexGuard<'a, T>,
 }
 
-struct Holding<'a>(&'a Mutex<Option<ThreadId>>);
-
 impl<T> ServiceLock<T> {
     pub(super) fn new(value: T) -> Self {
-        Self { value: Mutex::new(value), holder: Mutex::default() }
+        Self { value: Mutex::new(value), holder: LockHolder::default() }
     }
 
     /// Blocks the current thread until the lock is free, for at most `limit`.
@@ -47,17 +44,15 @@ impl<T> ServiceLock<T> {
     }
 
     fn refuse_holder(&self) -> Result<()> {
-        let holder = *self.holder.lock();
-        match holder == Some(thread::current().id()) {
+        match self.holder.is_current() {
             true => Err(OnionError::new(OnionProblem::Busy).into()),
             false => Ok(()),
         }
     }
 
     fn hold<'a>(&'a self, value: MutexGuard<'a, T>) -> ServiceGuard<'a, T> {
-        *self.holder.lock() = Some(thread::current().id());
         let value = MutexGuard::map(value, |value| value);
-        ServiceGuard { holding: Holding(&self.holder), value }
+        ServiceGuard { holding: self.holder.hold(), value }
     }
 }
 
@@ -80,11 +75,5 @@ impl<T> Deref for ServiceGuard<'_, T> {
 impl<T> DerefMut for ServiceGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
-    }
-}
-
-impl Drop for Holding<'_> {
-    fn drop(&mut self) {
-        *self.0.lock() = None;
     }
 }
