@@ -193,15 +193,6 @@ impl Notifications {
         };
     }
 
-    /// Counts a lost event of a listener that was removed since.
-    #[cfg(all(test, feature = "testkit"))]
-    pub(super) fn lose_one(&self) {
-        let listener = Listener::new(Callback::Lost(Box::new(|_| {})));
-        if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
-            calls.lose(|lost| lost.add(&listener));
-        }
-    }
-
     /// Queues a marker. Returns `false` if the queue is full.
     fn reconnected(&self, listener: &Arc<Listener>, gap: Duration) -> bool {
         let Queue::Running { calls, .. } = &mut *self.queue.lock() else { return true };

@@ -163,6 +163,11 @@ fn relays(body: &EventText) -> Result<Value> {
     list(RouterStatuses::new([body.as_bytes(), b"\n"].concat()).iter())
 }
 
+/// Returns a list of what was found.
+fn of_one<T: Serialize>(found: Option<T>) -> Result<Value> {
+    Ok(serde_json::to_value(Vec::from_iter(found))?)
+}
+
 /// Returns what was read of a list; the first error if there is one.
 fn list<T: Serialize>(
     items: impl Iterator<Item = std::result::Result<T, impl StdError + Send + Sync + 'static>>,
@@ -295,22 +300,10 @@ fn ask(tor: &Controller, request: &[&str]) -> Result<Value> {
         ["relays"] => list(tor.relay_statuses()?.iter())?,
         ["microdescriptors"] => list(tor.microdescriptors()?.iter())?,
         ["server_descriptors"] => list(tor.server_descriptors()?.iter())?,
-        ["relay", fingerprint] => {
-            let found = tor.relay_status(fingerprint.parse()?)?;
-            serde_json::to_value(Vec::from_iter(found))?
-        }
-        ["relay_by_name", nickname] => {
-            let found = tor.relay_status_by_name(nickname.parse()?)?;
-            serde_json::to_value(Vec::from_iter(found))?
-        }
-        ["microdescriptor", fingerprint] => {
-            let found = tor.microdescriptor(fingerprint.parse()?)?;
-            serde_json::to_value(Vec::from_iter(found))?
-        }
-        ["server_descriptor", fingerprint] => {
-            let found = tor.server_descriptor(fingerprint.parse()?)?;
-            serde_json::to_value(Vec::from_iter(found))?
-        }
+        ["relay", fingerprint] => of_one(tor.relay_status(fingerprint.parse()?)?)?,
+        ["relay_by_name", nickname] => of_one(tor.relay_status_by_name(nickname.parse()?)?)?,
+        ["microdescriptor", fingerprint] => of_one(tor.microdescriptor(fingerprint.parse()?)?)?,
+        ["server_descriptor", fingerprint] => of_one(tor.server_descriptor(fingerprint.parse()?)?)?,
         ["accounting"] => serde_json::to_value(tor.accounting()?)?,
         ["process"] => serde_json::to_value(tor.process_info()?)?,
         ["version"] => tor.full_version()?.to_string().into(),

@@ -20,6 +20,17 @@ const EVENT: &[u8] = b"650 BW 1 2\r\n";
 /// The room that one such event takes.
 const SIZE: usize = OVERHEAD + EVENT.len();
 
+#[cfg(feature = "testkit")]
+impl Notifications {
+    /// Counts a lost event of a listener that was removed since.
+    pub(in crate::supervisor) fn lose_one(&self) {
+        let listener = Listener::new(Callback::Lost(Box::new(|_| {})));
+        if let super::Queue::Running { calls, .. } = &mut *self.queue.lock() {
+            calls.lose(|lost| lost.add(&listener));
+        }
+    }
+}
+
 /// The texts that closures were called with.
 struct Calls(Sender<String>, Receiver<String>);
 
