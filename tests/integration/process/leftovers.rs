@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::fake_process::LONG;
 use super::real::offline;
 use crate::support::exclusive::exclusive;
-use crate::support::program::{End, Program, run_as_program};
+use crate::support::program::{End, Program, is_running, run_as_program, stop};
 use crate::support::watchdog::eventually;
 
 /// Starts a program with a tor, and returns it with the PID of the tor.
@@ -27,16 +27,6 @@ fn is_program() -> bool {
         let pid = tor.pid().to_string();
         (tor, vec![pid])
     })
-}
-
-fn is_running(tor: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{tor}/stat")).unwrap_or_default();
-    let threads = fs::read_dir(format!("/proc/{tor}/task"));
-    let threads = threads.map_or(0, Iterator::count);
-    // The first process of a container does not reap it at once. The main thread may end before
-    // the others.
-    let is_zombie = stat.contains(") Z ") && threads <= 1;
-    !stat.is_empty() && !is_zombie
 }
 
 fn entries() -> BTreeSet<PathBuf> {
@@ -119,9 +109,8 @@ fn the_directory_of_a_tor_that_outlives_its_program_is_kept_until_tor_ends() {
         }
         let test = "the_directory_of_a_tor_that_outlives_its_program_is_kept_until_tor_ends";
         let (program, program_tor) = start(test, End::Signal(Signal::SIGKILL));
-        // A stopped tor does not notice that its program has ended.
         let tor = Pid::from_raw(program_tor.parse().unwrap());
-        kill(tor, Signal::SIGSTOP).unwrap();
+        stop(tor);
         program.end();
         assert!(is_running(&program_tor));
         let left = entries();

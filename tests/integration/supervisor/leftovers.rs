@@ -9,16 +9,11 @@ use torcon::Supervisor;
 
 use super::{LIMIT, launcher};
 use crate::support::exclusive::exclusive;
-use crate::support::program::{End, Program, run_as_program};
+use crate::support::program::{End, Program, is_running, run_as_program, stop};
 use crate::support::watchdog::eventually;
 
 fn entries() -> BTreeSet<PathBuf> {
     fs::read_dir(env::temp_dir()).unwrap().map(|entry| entry.unwrap().path()).collect()
-}
-
-fn is_running(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 /// Launches a tor and kills it, in the process of the program, and reports the PID of the next one.
@@ -45,8 +40,7 @@ fn the_next_launch_removes_the_directories_of_a_killed_supervisor() {
             "supervisor::leftovers::the_next_launch_removes_the_directories_of_a_killed_supervisor";
         let mut program = Program::start(name, End::Signal(Signal::SIGKILL), "", Path::new(""));
         let tor = Pid::from_raw(program.report().concat().parse().unwrap());
-        // A stopped tor does not notice that its program has ended.
-        kill(tor, Signal::SIGSTOP).unwrap();
+        stop(tor);
         program.end();
         let left = entries();
         // The data directory of all launches, and the private directory of the last one.

@@ -2,11 +2,14 @@
 //! process.
 
 use std::env;
+use std::fmt::Display;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -102,4 +105,20 @@ pub(crate) fn run_as_program<T>(start: impl FnOnce(&str, &Path) -> (T, Vec<Strin
     }
     drop(value);
     true
+}
+
+/// Returns whether a process runs. One that has ended may wait for its parent, and the main thread of
+/// one that runs may have ended before the others.
+pub(crate) fn is_running(pid: impl Display) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let is_zombie = stat.contains(") Z ") && threads <= 1;
+    !stat.is_empty() && !is_zombie
+}
+
+/// Stops a tor, which then does not notice that its program has ended. This process becomes its next
+/// parent: the system continues a stopped process whose group has no parent in its session.
+pub(crate) fn stop(tor: Pid) {
+    set_child_subreaper(true).unwrap();
+    kill(tor, Signal::SIGSTOP).unwrap();
 }

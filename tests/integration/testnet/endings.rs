@@ -18,6 +18,7 @@ use crate::error_text::{chain, check_text};
 use crate::support::exclusive::exclusive;
 use crate::support::failure::panic_of;
 use crate::support::leaks::Holdings;
+use crate::support::program::is_running;
 use crate::support::watchdog::{eventually, within};
 
 /// A time in which a running tor wakes several times.
@@ -256,10 +257,4 @@ fn turns(pid: i32) -> Option<u64> {
     let sleeps = field("State:")?.trim_start().starts_with('S');
     let count = field("voluntary_ctxt_switches:")?.trim().parse().ok()?;
     sleeps.then_some(count)
-}
-
-/// Whether a process runs; a zombie does not count.
-fn is_running(pid: i32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    stat.rsplit_once(')').is_some_and(|(_, fields)| !fields.trim_start().starts_with('Z'))
 }

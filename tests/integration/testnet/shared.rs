@@ -11,7 +11,7 @@ use torcon::testnet::PrivateNetwork;
 
 use super::LIMIT;
 use crate::support::exclusive::exclusive;
-use crate::support::program::{End, Program, run_as_program};
+use crate::support::program::{End, Program, is_running, run_as_program};
 use crate::support::watchdog::eventually;
 
 /// Set in a program without tor.
@@ -63,13 +63,6 @@ fn a_failed_launch_is_the_error_of_every_call() {
 }
 
 /// Whether a process runs; a zombie does not count.
-fn is_running(pid: &str) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    let is_zombie = stat.contains(") Z ") && threads <= 1;
-    !stat.is_empty() && !is_zombie
-}
-
 fn entries() -> Vec<PathBuf> {
     let entries = fs::read_dir(std::env::temp_dir()).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
@@ -94,10 +87,10 @@ fn assert_nothing_is_left(test: &str, end: End) {
     let mut program = Program::start(&name, end, "", Path::new(""));
     let pids = program.report();
     assert_eq!(pids.len(), 6);
-    assert!(pids.iter().all(|pid| is_running(pid)), "{pids:?}");
+    assert!(pids.iter().all(is_running), "{pids:?}");
     assert!(entries().len() > 6, "{:?}", entries());
     program.end();
-    eventually(LIMIT, "every tor has ended", || !pids.iter().any(|pid| is_running(pid)));
+    eventually(LIMIT, "every tor has ended", || !pids.iter().any(is_running));
     eventually(LIMIT, "the directories are deleted", || entries().is_empty());
 }
 
