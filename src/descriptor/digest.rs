@@ -65,7 +65,7 @@ fn signed_part<'a>(text: &'a [u8], first: &[u8], last: &[u8], end: u8) -> Option
 }
 
 /// Returns the document without the annotations and blank lines in front of it.
-fn without_annotations(mut text: &[u8]) -> &[u8] {
+pub(super) fn without_annotations(mut text: &[u8]) -> &[u8] {
     loop {
         let mut rest = text;
         match take_line(&mut rest) {

@@ -1,8 +1,8 @@
 //! The signature of a descriptor.
 
 use super::OnionDescriptor;
+use crate::descriptor::digest::without_annotations;
 use crate::descriptor::ed25519;
-use crate::descriptor::item::{DescriptorItem, Items};
 
 /// The prefix of the bytes that are signed.
 const PREFIX: &[u8] = b"Tor onion service descriptor sig v3";
@@ -11,11 +11,10 @@ impl OnionDescriptor {
     /// Returns the bytes that are signed, behind the prefix: from the first line, behind annotations, to
     /// the line `signature`.
     pub(super) fn signed_bytes(&self) -> Option<&[u8]> {
-        let text = self.as_bytes();
-        // The lines are slices of the text.
-        let offset = |item: DescriptorItem<'_>| item.line().as_ptr().addr() - text.as_ptr().addr();
-        let first = offset(Items::new(text).first()?);
-        text.get(first..offset(self.find(b"signature")?))
+        let text = without_annotations(self.as_bytes());
+        // The line is a slice of the text.
+        let end = self.find(b"signature")?.line().as_ptr().addr() - text.as_ptr().addr();
+        text.get(..end)
     }
 
     /// Returns whether a key signed everything from the first line to the line `signature`.

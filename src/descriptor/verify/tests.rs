@@ -446,6 +446,10 @@ fn a_change_in_any_line_of_the_descriptor_of_an_onion_service_is_refused() {
     let added = OnionDescriptor::parse(format!("{}\n{object}", ONION.trim_end())).unwrap();
     let problem = added.verify(&service, period, at).unwrap_err().problem().clone();
     assert!(matches!(problem, VerifyProblem::NotCovered { .. }), "{problem:?}");
+    // tor skips blanks in front of a keyword, but they are part of the text.
+    let indented = OnionDescriptor::parse(format!("\t{ONION}")).unwrap();
+    let problem = indented.verify(&service, period, at).unwrap_err().problem().clone();
+    assert_eq!(problem, VerifyProblem::Signature { item: "signature" });
     let added = OnionDescriptor::parse(format!("{}\nrevision-counter 7\n", ONION.trim_end()));
     let error = added.unwrap().verify(&service, period, at).unwrap_err();
     let problem = VerifyProblem::NotCovered { line: "revision-counter 7".into() };
