@@ -274,7 +274,7 @@ impl Caller {
         while let Ok(received) = self.calls.recv() {
             let delivers = self.is_delivering.try_recv() == Err(TryRecvError::Empty);
             match received {
-                Received::Item(Call::Status(listener)) => self.status(&listener),
+                Received::Item(Call::Status(listener)) => drop(self.status(&listener)),
                 Received::Item(Call::End(listeners)) => self.end(&listeners),
                 _ if !delivers => {}
                 Received::Item(Call::Event(listener, text)) => {
@@ -296,8 +296,9 @@ impl Caller {
         }
     }
 
-    fn status(&self, listener: &StatusListener) {
-        let Some(status) = listener.pending.lock().pop_front() else { return };
+    /// Calls a listener with its next status. Returns whether there was one.
+    fn status(&self, listener: &StatusListener) -> bool {
+        let Some(status) = listener.pending.lock().pop_front() else { return false };
         self.call(&listener.listener, |callback| {
             if let Callback::Status(callback) = callback {
                 callback(&status);
@@ -328,6 +329,8 @@ impl Caller {
 
     fn end(&self, listeners: &[Arc<StatusListener>]) {
         for listener in listeners {
+            // No call was queued for the last one if the listener was added during the end.
+            while self.status(listener) {}
             drop_quietly(listener.listener.remove());
         }
         let of_losses = std::mem::take(&mut self.of_losses.lock().listeners);

@@ -202,6 +202,22 @@ fn the_end_delivers_queued_statuses_but_no_events_and_drops_the_closures() {
 }
 
 #[test]
+fn a_listener_that_is_added_during_the_end_gets_each_status() {
+    let notifications = Notifications::new(1 << 20);
+    notifications.start(|_| {}).unwrap();
+    let calls = Calls::new();
+    let status = calls.status();
+    // The thread that adds it keeps the present status. Before it queues the call, the supervisor ends.
+    assert!(status.keep(SupervisorStatus::Restoring));
+    assert!(status.keep(SupervisorStatus::Stopped));
+    notifications.status(Arc::clone(&status));
+    notifications.end(vec![Arc::clone(&status)]);
+    notifications.status(status);
+    notifications.wait_ended();
+    assert_eq!(calls.1.try_iter().collect::<Vec<_>>(), ["restoring", "stopped"]);
+}
+
+#[test]
 fn a_closure_that_ends_its_supervisor_does_not_wait_for_itself() {
     let notifications = Notifications::new(1 << 20);
     notifications.start(|_| {}).unwrap();
