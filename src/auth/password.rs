@@ -10,6 +10,7 @@ use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
 use super::random;
+use crate::clock::{self, deadline_after};
 use crate::error::{AuthError, Result, Timeout, Wait};
 use crate::names::AuthMethod;
 use crate::sync::ReentrantMutex;
@@ -20,6 +21,10 @@ const INDICATOR: u8 = 0x60;
 /// The number of bytes that are hashed: `(16 + low nibble) << (high nibble + 6)` of
 /// [`INDICATOR`], the only value that tor writes.
 const HASHED_BYTES: usize = 65_536;
+
+/// How often a connection that waits for the closure of another one asks whether it is canceled: the
+/// wait for a lock cannot be ended.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The password of a control port, which can be any bytes.
 ///
@@ -145,18 +150,28 @@ impl PasswordSource {
     /// Returns the password, or `None` if there is none or the closure returns none.
     ///
     /// Waits for at most `limit` while the closure runs for another connection. For a connection
-    /// that the closure itself opens, it is not called again, and the password is `None`.
-    pub(crate) fn password(&self, limit: Duration) -> Result<Option<Password>> {
-        match self {
-            Self::None => Ok(None),
-            Self::Known(password) => Ok(Some(Password::clone(password))),
-            Self::Closure(ask) => {
-                let Some(ask) = ask.try_lock_for(limit) else {
-                    return Err(Timeout::new(Wait::Connect, limit).into());
-                };
-                Ok(ask.try_borrow_mut().ok().and_then(|mut ask| ask()))
+    /// that the closure itself opens, it is not called again, and the password is `None`. An error of
+    /// `check` ends the wait, and the closure is not called.
+    pub(crate) fn password(
+        &self,
+        limit: Duration,
+        check: impl Fn() -> Result<()>,
+    ) -> Result<Option<Password>> {
+        let ask = match self {
+            Self::None => return Ok(None),
+            Self::Known(password) => return Ok(Some(Password::clone(password))),
+            Self::Closure(ask) => ask,
+        };
+        let deadline = deadline_after(limit);
+        let locked = loop {
+            let locked = ask.try_lock_for(clock::wait_length(deadline).min(PAUSE));
+            check()?;
+            if locked.is_some() || clock::has_passed(deadline) {
+                break locked;
             }
-        }
+        };
+        let ask = locked.ok_or_else(|| Timeout::new(Wait::Connect, limit))?;
+        Ok(ask.try_borrow_mut().ok().and_then(|mut ask| ask()))
     }
 }
 
@@ -176,6 +191,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Password, PasswordSource};
+    use crate::error::{Canceled, Wait};
 
     #[test]
     fn a_source_says_whether_it_has_a_password_and_never_shows_it() {
@@ -227,7 +243,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     fn given(source: &PasswordSource) -> Option<Vec<u8>> {
-        source.password(LIMIT).unwrap().map(|password| password.as_bytes().to_vec())
+        source.password(LIMIT, || Ok(())).unwrap().map(|password| password.as_bytes().to_vec())
     }
 
     #[test]
@@ -261,11 +277,30 @@ mod tests {
             scope.spawn(|| assert_eq!(given(&source).unwrap(), b"slow"));
             asked.recv().unwrap();
             assert_eq!(
-                source.password(Duration::from_millis(1)).unwrap_err().to_string(),
+                source.password(Duration::from_millis(1), || Ok(())).unwrap_err().to_string(),
                 "timed out after 1ms waiting for a control connection"
             );
             answer.send(Some(Password::from("slow"))).unwrap();
         });
+    }
+
+    #[test]
+    fn a_wait_for_the_closure_ends_at_the_cancellation_and_asks_for_nothing() {
+        let canceled = || Err(Canceled::new(Wait::Connect).into());
+        let (asking, asked) = bounded(1);
+        let (answer, answered) = bounded(0);
+        let source = PasswordSource::closure(move || {
+            asking.send(()).unwrap();
+            answered.recv().unwrap()
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(given(&source), None));
+            asked.recv().unwrap();
+            assert!(source.password(LIMIT, canceled).unwrap_err().is_canceled());
+            answer.send(None).unwrap();
+        });
+        assert!(source.password(LIMIT, canceled).unwrap_err().is_canceled());
+        assert!(asked.is_empty(), "it is not called");
     }
 
     #[test]

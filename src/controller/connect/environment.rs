@@ -142,7 +142,7 @@ mod tests {
 
     fn password(text: &str) -> Result<Option<Vec<u8>>, String> {
         let options = options(&[("TOR_CONTROL_PASSWD", text)])?;
-        let password = options.password.password(Duration::from_secs(1)).unwrap();
+        let password = options.password.password(Duration::from_secs(1), || Ok(())).unwrap();
         Ok(password.map(|password| password.as_bytes().to_vec()))
     }
 

@@ -95,7 +95,7 @@ impl ConnectOptions {
         };
         let mut password = || {
             let called = clock::now();
-            let password = self.password.password(left(deadline));
+            let password = self.password.password(left(deadline), || self.check_canceled());
             deadline.set(deadline.get() + clock::elapsed_since(called));
             password
         };

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 use torcon::{CancelToken, ConnectOptions, Endpoint, Error, Password, Supervisor};
@@ -78,6 +78,45 @@ fn a_password_that_is_asked_for_meanwhile_is_not_sent() {
         options.connect(tor.endpoint())
     });
     tor.finish();
+}
+
+#[test]
+fn a_connection_that_waits_for_the_password_closure_of_another_ends_without_asking() {
+    let (asked, is_asked) = bounded(2);
+    let (answer, answers) = bounded(2);
+    let tor = || {
+        let (sender, is_waiting) = bounded(1);
+        let tor = FakeTor::tcp(move |script| {
+            script.protocol_info("HASHEDPASSWORD", None);
+            sender.send(()).unwrap();
+            script.expect_end();
+        });
+        (tor, is_waiting)
+    };
+    let [(first, _is_asking), (second, is_waiting)] = [tor(), tor()];
+    let token = CancelToken::new();
+    let options = options(&token).password_with(move || {
+        asked.send(()).unwrap();
+        answers.recv_timeout(LONG).ok()
+    });
+    let connect = |tor: &FakeTor| options.connect(tor.endpoint()).unwrap_err();
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| connect(&first));
+        is_asked.recv_timeout(LONG).unwrap();
+        let waiting = scope.spawn(|| connect(&second));
+        is_waiting.recv_timeout(LONG).unwrap();
+        let begun = Instant::now();
+        token.cancel();
+        assert!(waiting.join().unwrap().is_canceled());
+        let took = begun.elapsed();
+        assert!(took < SOON, "{took:?}");
+        // The closure that runs is not interrupted.
+        answer.send(Password::from("secret")).unwrap();
+        assert!(asking.join().unwrap().is_canceled());
+    });
+    assert!(is_asked.is_empty(), "the closure is called once");
+    first.finish();
+    second.finish();
 }
 
 #[test]
