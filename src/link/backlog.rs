@@ -25,6 +25,9 @@ const WAKE_ROOM: usize = 64 << 10;
 /// The size of an entry that counts lost items, in bytes.
 const COUNT_SIZE: usize = 256;
 
+/// How far markers may exceed the limit, in bytes, so that events do not keep them out.
+const MARKER_ROOM: usize = 64 << 10;
+
 /// An empty queue keeps the space of so many entries.
 const KEPT_ENTRIES: usize = 1 << 10;
 
@@ -183,6 +186,11 @@ impl<T, L> BacklogSender<T, L> {
         self.shared.queue.lock().fits(size, self.limit)
     }
 
+    /// Returns whether a marker of `size` bytes fits, for which there is [more room](MARKER_ROOM).
+    pub(crate) fn fits_marker(&self, size: usize) -> bool {
+        self.shared.queue.lock().fits(size, self.limit.saturating_add(MARKER_ROOM))
+    }
+
     /// Waits until an item of `size` bytes fits, while `may_wait` returns true. Returns whether it
     /// fits. A message of `changed` means that `may_wait` can have changed.
     ///
@@ -228,7 +236,7 @@ impl<T, L> BacklogSender<T, L> {
 }
 
 impl<T: Item, L: Default> BacklogSender<T, L> {
-    /// Queues an item of `size` bytes, for which there must be [room](Self::fits). If the receivers
+    /// Queues an item of `size` bytes, for which there must be [room](Self::fits), or a marker. If the receivers
     /// were dropped it is returned, since the caller may hold a lock under which it must not be dropped.
     pub(crate) fn send(&mut self, item: T, size: usize) -> Result<(), T> {
         let mut queue = self.shared.queue.lock();

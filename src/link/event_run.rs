@@ -74,6 +74,11 @@ pub(crate) struct EventBatch<'a> {
 }
 
 impl<'a> EventBatch<'a> {
+    /// Returns the number of events.
+    pub(crate) fn len(&self) -> u64 {
+        u64::try_from(self.total.events).unwrap_or(u64::MAX)
+    }
+
     /// Returns the events.
     pub(crate) fn events(&self) -> impl Iterator<Item = RawEvent<'a>> {
         let run = self.run;

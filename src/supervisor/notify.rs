@@ -83,9 +83,9 @@ impl Item for Call {
 struct LostCalls(BTreeMap<ListenerId, (Arc<Listener>, u64)>);
 
 impl LostCalls {
-    fn add(&mut self, listener: &Arc<Listener>) {
+    fn add(&mut self, listener: &Arc<Listener>, count: u64) {
         let lost = self.0.entry(listener.id()).or_insert_with(|| (Arc::clone(listener), 0));
-        lost.1 = lost.1.saturating_add(1);
+        lost.1 = lost.1.saturating_add(count);
     }
 }
 
@@ -197,7 +197,7 @@ impl Notifications {
     fn reconnected(&self, listener: &Arc<Listener>, gap: Duration) -> bool {
         let Queue::Running { calls, .. } = &mut *self.queue.lock() else { return true };
         let call = || Call::Reconnected(Arc::clone(listener), gap);
-        calls.fits(OVERHEAD) && calls.send(call(), OVERHEAD).is_ok()
+        calls.fits_marker(OVERHEAD) && calls.send(call(), OVERHEAD).is_ok()
     }
 
     /// Queues an event, on a reader thread.
@@ -207,7 +207,14 @@ impl Notifications {
         if event.wait_for_room(calls, size) {
             drop(calls.send(Call::Event(Arc::clone(listener), event.text().clone()), size));
         } else {
-            calls.lose(|lost| lost.add(listener));
+            calls.lose(|lost| lost.add(listener, 1));
+        }
+    }
+
+    /// Counts lost events, on a reader thread.
+    fn lose(&self, listener: &Arc<Listener>, count: u64) {
+        if let Queue::Running { calls, .. } = &mut *self.queue.lock() {
+            calls.lose(|lost| lost.add(listener, count));
         }
     }
 
@@ -252,6 +259,10 @@ impl Sink for ListenerSink {
         for event in batch.events() {
             self.notifications.event(&self.listener, &event);
         }
+    }
+
+    fn lose(&self, batch: &EventBatch<'_>) {
+        self.notifications.lose(&self.listener, batch.len());
     }
 
     fn reconnected(&self, gap: Duration) -> bool {
@@ -304,6 +315,7 @@ impl Caller {
                 callback(&status);
             }
         });
+        true
     }
 
     fn lost(&self, lost: &LostCalls) {

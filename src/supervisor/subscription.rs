@@ -15,6 +15,9 @@ pub(super) trait Sink: Send + Sync {
     /// Queues events, on the reader thread of a connection.
     fn events(&self, batch: &EventBatch<'_>);
 
+    /// Counts events as lost, on the reader thread of a connection.
+    fn lose(&self, batch: &EventBatch<'_>);
+
     /// Queues the marker that a new connection continues the events. Returns `false` if there is no
     /// room for it.
     fn reconnected(&self, gap: Duration) -> bool;
@@ -26,6 +29,10 @@ pub(super) trait Sink: Send + Sync {
 impl Sink for EventSink {
     fn events(&self, batch: &EventBatch<'_>) {
         self.events(batch);
+    }
+
+    fn lose(&self, batch: &EventBatch<'_>) {
+        self.lose(batch);
     }
 
     fn reconnected(&self, gap: Duration) -> bool {
@@ -77,43 +84,51 @@ impl Subscription {
         generation: u64,
         deadline: Instant,
     ) -> Result<()> {
-        // Dropped without the lock, since it sends a command.
-        let former = {
-            let mut hook = self.hook.lock_before("SETEVENTS", deadline, controller.timeout())?;
-            if hook.as_ref().is_some_and(|(connected, _)| *connected >= generation) {
-                return Ok(());
-            }
-            {
-                let mut progress = self.progress.lock();
-                if progress.over {
-                    return Ok(());
-                }
-                if hook.is_some() {
-                    // The former connection may not have reported its end to its hook yet.
-                    progress.silent_since.get_or_insert_with(clock::now);
-                }
-                progress.generation = generation;
-                progress.ended = false;
-            }
-            let events = ConnectionHook { subscription: Arc::clone(self), generation };
-            let guard = match self.kinds.is_empty() {
-                true => controller.watch_end(Arc::new(events)),
-                false => controller.hook_before(&self.kinds, Arc::new(events), deadline)?,
-            };
-            let former = hook.replace((generation, guard));
-            let mut progress = self.progress.lock();
-            // Otherwise no event of this connection has been queued, and the gap continues.
-            if !progress.ended {
-                self.mark(&mut progress);
-            }
-            former
-        };
-        drop(former);
+        // The former guard is dropped without the lock, since it sends a command.
+        let made = self.make(controller, generation, deadline).map(drop);
         // The end may have found the hook locked.
         if self.progress.lock().over {
             self.end();
         }
-        Ok(())
+        made
+    }
+
+    /// Does what [`connect`](Self::connect) does under the lock of the hook. Returns the former hook.
+    fn make(
+        self: &Arc<Self>,
+        controller: &Controller,
+        generation: u64,
+        deadline: Instant,
+    ) -> Result<Option<(u64, HookGuard)>> {
+        let mut hook = self.hook.lock_before("SETEVENTS", deadline, controller.timeout())?;
+        if hook.as_ref().is_some_and(|(connected, _)| *connected >= generation) {
+            return Ok(None);
+        }
+        {
+            let mut progress = self.progress.lock();
+            if progress.over {
+                return Ok(None);
+            }
+            if hook.is_some() {
+                // The former connection may not have reported its end to its hook yet.
+                progress.silent_since.get_or_insert_with(clock::now);
+            }
+            progress.generation = generation;
+            progress.ended = false;
+        }
+        let events = ConnectionHook { subscription: Arc::clone(self), generation };
+        let guard = match self.kinds.is_empty() {
+            true => controller.watch_end(Arc::new(events)),
+            false => controller.hook_before(&self.kinds, Arc::new(events), deadline)?,
+        };
+        let former = hook.replace((generation, guard));
+        let mut progress = self.progress.lock();
+        // Otherwise no event of this connection has been queued, and the gap continues.
+        if !progress.ended {
+            // Without room, the marker waits for the next event.
+            let _ = self.mark(&mut progress);
+        }
+        Ok(former)
     }
 
     /// Ends the subscription, and reports to the receiver that its supervisor has ended.
@@ -130,13 +145,14 @@ impl Subscription {
         drop(hook);
     }
 
-    fn mark(&self, progress: &mut Progress) {
-        if let Some(since) = progress.silent_since {
-            // Without room, the marker waits for the next event.
-            if self.sink.reconnected(clock::elapsed_since(since)) {
-                progress.silent_since = None;
-            }
+    /// Queues the marker, if one is due. Returns `false` if there is no room for it.
+    fn mark(&self, progress: &mut Progress) -> bool {
+        let Some(since) = progress.silent_since else { return true };
+        let is_marked = self.sink.reconnected(clock::elapsed_since(since));
+        if is_marked {
+            progress.silent_since = None;
         }
+        is_marked
     }
 }
 
@@ -157,10 +173,12 @@ impl EventHook for ConnectionHook {
         let mut progress = self.subscription.progress.lock();
         if progress.generation == self.generation && !progress.over {
             // Events of the last read may follow the end, and belong before the marker.
-            if !progress.ended {
-                self.subscription.mark(&mut progress);
+            if progress.ended || self.subscription.mark(&mut progress) {
+                self.subscription.sink.events(batch);
+            } else {
+                // Receivers can make room at any moment, and the events would precede the marker.
+                self.subscription.sink.lose(batch);
             }
-            self.subscription.sink.events(batch);
         }
     }
 

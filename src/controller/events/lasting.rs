@@ -88,11 +88,18 @@ impl EventSink {
         }
     }
 
+    /// Counts events as lost, on the reader thread.
+    pub(crate) fn lose(&self, batch: &EventBatch<'_>) {
+        if let Some(sender) = &mut *self.sender.lock() {
+            sender.lose(|lost| *lost += batch.len());
+        }
+    }
+
     /// Queues the marker of a new connection. Returns `false` if the queue is full.
     pub(crate) fn reconnected(&self, gap: Duration) -> bool {
         let mut sender = self.sender.lock();
         let Some(sender) = &mut *sender else { return true };
-        sender.fits(MARKER_SIZE) && sender.send(Entry::Reconnected(gap), MARKER_SIZE).is_ok()
+        sender.fits_marker(MARKER_SIZE) && sender.send(Entry::Reconnected(gap), MARKER_SIZE).is_ok()
     }
 
     /// Ends the queue, behind the events that it holds.

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{
-    BacklogSender, COUNT_SIZE, Item, KEPT_ENTRIES, NANOS_PER_BYTE, Received, STALL_LIMIT, backlog,
+    BacklogSender, COUNT_SIZE, Item, KEPT_ENTRIES, MARKER_ROOM, NANOS_PER_BYTE, Received,
+    STALL_LIMIT, backlog,
 };
 use crate::clock::{ManualClock, TICK, deadline_after};
 use crate::sync::channel::{RecvTimeoutError, TryRecvError, bounded, never};
@@ -56,6 +57,22 @@ fn a_loss_is_received_at_its_position_and_without_another_item() {
     assert_eq!(queue.recv_deadline(deadline_after(LIMIT)), Ok(Received::Lost(1)));
     drop(queue);
     assert_eq!(sender.send('e', 1), Err('e'));
+}
+
+#[test]
+fn a_marker_has_room_in_a_full_queue_and_none_in_that_of_other_markers() {
+    let (mut sender, queue) = backlog::<char, u64>(1000);
+    assert!(send(&mut sender, 'a', 1000, 1));
+    assert!(sender.fits_marker(MARKER_ROOM) && !sender.fits_marker(MARKER_ROOM + 1));
+    assert_eq!(sender.send('m', MARKER_ROOM), Ok(()));
+    assert!(!sender.fits_marker(1) && !sender.fits(1));
+    assert_eq!(queue.recv(), Ok(Received::Item('a')));
+    // Markers that are queued count.
+    assert!(!sender.fits(1) && sender.fits_marker(1000));
+    assert_eq!(queue.recv(), Ok(Received::Item('m')));
+    assert!(sender.fits(1));
+    drop(queue);
+    assert!(!sender.fits_marker(1));
 }
 
 #[test]

@@ -65,6 +65,8 @@ struct Ends(Mutex<Vec<String>>);
 impl Sink for Ends {
     fn events(&self, _: &EventBatch<'_>) {}
 
+    fn lose(&self, _: &EventBatch<'_>) {}
+
     fn reconnected(&self, _: Duration) -> bool {
         true
     }

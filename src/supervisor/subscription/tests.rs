@@ -1,6 +1,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use super::{Sink, Subscription};
 use crate::clock::deadline_after;
 use crate::controller::Controller;
 use crate::error::Error;
+use crate::event::EventKind;
 use crate::link::EventBatch;
 use crate::sync::Mutex;
+use crate::sync::channel::{Receiver, Sender, unbounded};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -19,6 +22,8 @@ struct Markers(Mutex<usize>);
 impl Sink for Markers {
     fn events(&self, _batch: &EventBatch<'_>) {}
 
+    fn lose(&self, _batch: &EventBatch<'_>) {}
+
     fn reconnected(&self, _gap: Duration) -> bool {
         *self.0.lock() += 1;
         true
@@ -27,7 +32,44 @@ impl Sink for Markers {
     fn end(&self, _reason: &Error) {}
 }
 
-/// Connects to a control port that answers two commands and then waits for the end.
+/// A receiver that has room for events, and for markers only if it is not full.
+struct Calls {
+    is_full: AtomicBool,
+    sender: Sender<String>,
+}
+
+impl Calls {
+    fn new() -> (Arc<Self>, Receiver<String>) {
+        let (sender, calls) = unbounded();
+        (Arc::new(Self { is_full: AtomicBool::new(false), sender }), calls)
+    }
+
+    fn call(&self, name: &str, batch: &EventBatch<'_>) {
+        self.sender.send(format!("{name} {}", batch.len())).unwrap();
+    }
+}
+
+impl Sink for Calls {
+    fn events(&self, batch: &EventBatch<'_>) {
+        self.call("events", batch);
+    }
+
+    fn lose(&self, batch: &EventBatch<'_>) {
+        self.call("lost", batch);
+    }
+
+    fn reconnected(&self, _gap: Duration) -> bool {
+        let has_room = !self.is_full.load(Ordering::SeqCst);
+        if has_room {
+            self.sender.send("marker".to_owned()).unwrap();
+        }
+        has_room
+    }
+
+    fn end(&self, _reason: &Error) {}
+}
+
+/// Connects to a control port that sends two events behind each reply but the first two.
 fn connection() -> Controller {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = listener.local_addr().unwrap();
@@ -40,8 +82,10 @@ fn connection() -> Controller {
             lines.next().unwrap().unwrap();
             stream.write_all(reply.as_bytes()).unwrap();
         }
-        // An error or the end.
-        let _ = lines.next();
+        while let Some(Ok(_)) = lines.next() {
+            // Fails at the end of the connection.
+            let _ = stream.write_all(b"250 OK\r\n650 BW 1 2\r\n650 BW 3 4\r\n");
+        }
     });
     let controller = crate::controller::connect(endpoint).unwrap();
     drop(tor);
@@ -65,4 +109,39 @@ fn a_new_connection_has_its_marker_also_if_the_end_of_the_former_is_reported_lat
     subscription.end();
     subscription.connect(&connection(), 9, deadline_after(LIMIT)).unwrap();
     assert_eq!(*markers.0.lock(), 2, "the subscription has ended");
+}
+
+#[test]
+fn events_are_lost_while_there_is_no_room_for_the_marker_before_them() {
+    let (sink, calls) = Calls::new();
+    let receiver: Arc<dyn Sink> = sink.clone();
+    let subscription = Subscription::new([EventKind::Bw].into(), receiver);
+    let next = || calls.recv_timeout(LIMIT).unwrap();
+    let [first, second] = [connection(), connection()];
+    subscription.connect(&first, 1, deadline_after(LIMIT)).unwrap();
+    assert_eq!(next(), "events 2");
+    first.hang_up();
+    sink.is_full.store(true, Ordering::SeqCst);
+    subscription.connect(&second, 2, deadline_after(LIMIT)).unwrap();
+    assert_eq!(next(), "lost 2");
+    sink.is_full.store(false, Ordering::SeqCst);
+    second.drop_guards().unwrap();
+    assert_eq!([next(), next()], ["marker", "events 2"]);
+}
+
+#[test]
+fn a_thread_that_finds_the_subscription_made_ends_it_if_the_end_has_found_the_lock_held() {
+    let (sink, calls) = Calls::new();
+    let subscription = Subscription::new([EventKind::Bw].into(), sink);
+    let controller = connection();
+    let connect = || subscription.connect(&controller, 1, deadline_after(LIMIT)).unwrap();
+    connect();
+    assert_eq!(calls.recv_timeout(LIMIT).unwrap(), "events 2");
+    // As that thread does before it returns.
+    let held = subscription.hook.lock();
+    subscription.end();
+    drop(held);
+    assert_eq!(controller.subscribed_events(), [EventKind::Bw]);
+    connect();
+    assert!(controller.subscribed_events().is_empty());
 }

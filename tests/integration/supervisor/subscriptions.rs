@@ -209,3 +209,30 @@ fn the_status_does_not_block_while_a_listener_is_stuck() {
         drop(go_on);
     });
 }
+
+#[test]
+fn on_reconnected_is_called_although_the_queue_is_full() {
+    let tor = FakeTor::serving(|_, _| None);
+    let connect = ConnectOptions::new().event_limit(1000);
+    let supervisor = connected_with(&tor, options(), connect);
+    let (go_on, test_says) = signal();
+    let (lost, losses) = unbounded();
+    supervisor
+        .add_event_listener(EventKind::Bw, move |event| {
+            if let Event::Lagged { dropped, .. } = event {
+                lost.send(*dropped).unwrap();
+            }
+            drop(test_says.wait_timeout(LIMIT));
+        })
+        .unwrap();
+    let (gap, gaps) = unbounded();
+    supervisor.on_reconnected(move |_| gap.send(()).unwrap()).unwrap();
+    tor.send_events("BW 1 2", 100);
+    // The reader thread waits a second for room before it counts the others as lost.
+    supervisor.tor().unwrap().controller().get_info_one("version").unwrap();
+    tor.cut();
+    wait_up(&supervisor, 2);
+    drop(go_on);
+    assert_eq!(gaps.recv_timeout(LIMIT), Ok(()));
+    assert!(losses.recv_timeout(LIMIT).unwrap() > 50);
+}
