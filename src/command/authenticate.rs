@@ -12,6 +12,7 @@ use super::{Command, acknowledged, out_of_step, reading};
 use crate::error::{InvalidInput, ProtocolError, Result};
 use crate::names::{AuthMethod, TorVersion};
 use crate::wire::fields::{Fields, Value};
+use crate::wire::quoted::split_quoted;
 use crate::wire::{COMMAND_LIMIT, Reply, Request};
 
 /// Queries tor's version and its authentication methods.
@@ -141,7 +142,7 @@ const METHODS: usize = 64;
 /// Returns the path of a cookie file. One whose closing quote is missing would be another path.
 fn read_path(value: Value<'_>, line: &[u8]) -> Result<PathBuf, ProtocolError> {
     let raw = value.raw();
-    if raw.starts_with(b"\"") && !raw.ends_with(b"\"") {
+    if raw.starts_with(b"\"") && !matches!(split_quoted(raw), Some((_, []))) {
         let expected = "COOKIEFILE= and a path in quotes";
         return Err(ProtocolError::new(&reading(GetProtocolInfo::KEYWORD), expected, line));
     }
@@ -352,13 +353,17 @@ mod tests {
 
     #[test]
     fn a_cookie_file_without_its_closing_quote_is_refused() {
-        let reply =
-            b"250-PROTOCOLINFO 1\r\n250-AUTH METHODS=COOKIE COOKIEFILE=\"/a b\r\n250 OK\r\n";
-        assert_eq!(
-            error(&GetProtocolInfo, reply).to_string(),
-            "cannot read the reply to PROTOCOLINFO: expected COOKIEFILE= and a path in quotes, \
-             got \"AUTH METHODS=COOKIE COOKIEFILE=\\\"/a b\""
-        );
+        for path in ["\"/a b", "\"", "\"/a b\\\""] {
+            let line = format!("AUTH METHODS=COOKIE COOKIEFILE={path}");
+            let reply = format!("250-PROTOCOLINFO 1\r\n250-{line}\r\n250 OK\r\n");
+            assert_eq!(
+                error(&GetProtocolInfo, reply.as_bytes()).to_string(),
+                format!(
+                    "cannot read the reply to PROTOCOLINFO: expected COOKIEFILE= and a path in \
+                     quotes, got {line:?}"
+                )
+            );
+        }
     }
 
     #[test]
