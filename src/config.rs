@@ -29,6 +29,7 @@ mod value;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use self::backend::{Backend, Read, TorBackend};
 
@@ -271,8 +272,9 @@ impl Config {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn get(&self, name: &str) -> Result<OptionValue> {
-        let option = self.inner.backend.schema()?.readable(name)?;
-        Ok(self.state(&option, Read::Cached)?.value(&option))
+        let deadline = self.inner.backend.deadline();
+        let option = self.inner.backend.schema_before(deadline)?.readable(name)?;
+        Ok(self.state(&option, Read::Cached, deadline)?.value(&option))
     }
 
     /// Returns the value of an option in tor, without its pending changes.
@@ -284,8 +286,9 @@ impl Config {
     /// Those of [`get`](Self::get).
     #[doc(alias = "get_effective_rate")]
     pub fn in_force(&self, name: &str) -> Result<OptionValue> {
-        let option = self.inner.backend.schema()?.readable(name)?;
-        let lines = self.inner.backend.group(&option.group, Read::Cached)?;
+        let deadline = self.inner.backend.deadline();
+        let option = self.inner.backend.schema_before(deadline)?.readable(name)?;
+        let lines = self.inner.backend.group(&option.group, Read::Cached, deadline)?;
         Ok(GroupState::Lines(lines.to_vec()).value(&option))
     }
 
@@ -309,8 +312,9 @@ impl Config {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn default_value(&self, name: &str) -> Result<OptionValue> {
-        let option = self.inner.backend.schema()?.readable(name)?;
-        let lines = self.inner.backend.tor()?.defaults()?.lines(&option);
+        let deadline = self.inner.backend.deadline();
+        let option = self.inner.backend.schema_before(deadline)?.readable(name)?;
+        let lines = self.inner.backend.tor()?.defaults(deadline)?.lines(&option);
         // tor shows such a list as empty, and leaves it out of its defaults.
         let lines = lines.or_else(|| option.kind.is_comma_list().then(|| vec![Vec::new()]));
         Ok(OptionValue::new(&option, lines))
@@ -341,12 +345,13 @@ impl Config {
         N: Names<Form>,
         Form: ?Sized,
     {
-        let schema = self.inner.backend.schema()?;
+        let deadline = self.inner.backend.deadline();
+        let schema = self.inner.backend.schema_before(deadline)?;
         let options = names.into_names().into_iter().map(|name| schema.readable(&name));
         let options = options.collect::<Result<Vec<_>, _>>()?;
         if let Backend::Tor(tor) = &self.inner.backend {
             let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
-            tor.groups(&groups, Read::Cached)?;
+            tor.groups(&groups, Read::Cached, deadline)?;
         }
         Ok(())
     }
@@ -401,15 +406,21 @@ impl Config {
     }
 
     /// Returns the state of the group of an option with its pending changes.
-    fn state(&self, option: &TorOption, read: Read) -> Result<GroupState> {
+    fn state(&self, option: &TorOption, read: Read, deadline: Instant) -> Result<GroupState> {
         let pending = self.inner.pending.lock().clone();
-        self.state_after(&pending, option, read)
+        self.state_after(&pending, option, read, deadline)
     }
 
     /// Returns the state of the group of an option after the given changes.
-    fn state_after(&self, pending: &Pending, option: &TorOption, read: Read) -> Result<GroupState> {
+    fn state_after(
+        &self,
+        pending: &Pending,
+        option: &TorOption,
+        read: Read,
+        deadline: Instant,
+    ) -> Result<GroupState> {
         let lines = match pending.needs_lines(&option.group) {
-            true => self.inner.backend.group(&option.group, read)?,
+            true => self.inner.backend.group(&option.group, read, deadline)?,
             false => Arc::default(),
         };
         Ok(pending.apply(&option.group, &lines))

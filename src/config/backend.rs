@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::cache::{Cache, lines_of_group};
 use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption, known_schema};
 use super::service_lines::ConfiguredLine;
+use crate::clock::{self, deadline_after};
 use crate::command::{ConfMap, GetConf};
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::error::{InvalidInput, Result};
@@ -28,9 +30,21 @@ pub(super) enum Read {
 }
 
 impl Backend {
-    pub(super) fn schema(&self) -> Result<&Schema> {
+    /// Returns the end of a call that begins now.
+    pub(super) fn deadline(&self) -> Instant {
         match self {
-            Self::Tor(tor) => tor.schema(),
+            Self::Tor(tor) => deadline_after(tor.controller.timeout()),
+            Self::Offline => clock::now(),
+        }
+    }
+
+    pub(super) fn schema(&self) -> Result<&Schema> {
+        self.schema_before(self.deadline())
+    }
+
+    pub(super) fn schema_before(&self, deadline: Instant) -> Result<&Schema> {
+        match self {
+            Self::Tor(tor) => tor.schema(deadline),
             Self::Offline => Ok(known_schema()),
         }
     }
@@ -43,9 +57,14 @@ impl Backend {
     }
 
     /// Returns the lines of a group; offline, none.
-    pub(super) fn group(&self, group: &Arc<str>, read: Read) -> Result<Arc<[ConfiguredLine]>> {
+    pub(super) fn group(
+        &self,
+        group: &Arc<str>,
+        read: Read,
+        deadline: Instant,
+    ) -> Result<Arc<[ConfiguredLine]>> {
         let groups = match self {
-            Self::Tor(tor) => tor.groups(&[group], read)?,
+            Self::Tor(tor) => tor.groups(&[group], read, deadline)?,
             Self::Offline => Vec::new(),
         };
         Ok(groups.into_iter().next().unwrap_or_default())
@@ -81,22 +100,23 @@ impl TorBackend {
     }
 
     /// Returns the options of this tor. The first call subscribes, then reads them.
-    fn schema(&self) -> Result<&Schema> {
+    fn schema(&self, deadline: Instant) -> Result<&Schema> {
         if let Some(schema) = self.cache.schema.get() {
             return Ok(schema);
         }
         let limit = self.controller.timeout();
-        let mut hook = self.hook.lock_within("GETINFO", limit)?;
+        let mut hook = self.hook.lock_before("GETINFO", deadline, limit)?;
         if hook.is_none() {
-            let made = self.controller.hook(&[EventKind::ConfChanged], self.cache.clone());
-            *hook = if_allowed(made)?;
+            let (kinds, cache) = (&[EventKind::ConfChanged], Arc::clone(&self.cache));
+            *hook = if_allowed(self.controller.hook_before(kinds, cache, deadline))?;
             self.is_subscribed.store(hook.is_some(), Ordering::Release);
         }
         // Another thread may have read them while this one waited for the lock.
         if let Some(schema) = self.cache.schema.get() {
             return Ok(schema);
         }
-        let names = if_allowed(self.controller.config_names())?;
+        let left = self.controller.with_timeout(clock::time_left(deadline));
+        let names = if_allowed(left.config_names())?;
         let schema = names.map_or_else(Schema::known, |names| Schema::of_tor(&names));
         Ok(self.cache.schema.get_or_init(|| schema))
     }
@@ -106,8 +126,9 @@ impl TorBackend {
         &self,
         groups: &[&Arc<str>],
         read: Read,
+        deadline: Instant,
     ) -> Result<Vec<Arc<[ConfiguredLine]>>> {
-        let schema = self.schema()?;
+        let schema = self.schema(deadline)?;
         if let Some(reason) = self.controller.closed_reason() {
             // No event reports changes any more, so the cache may be stale.
             return Err(reason.into());
@@ -125,7 +146,8 @@ impl TorBackend {
         if missing.is_empty() {
             return Ok(groups.into_iter().filter_map(|(_, lines)| lines).collect());
         }
-        let (reply, events_before) = self.controller.execute_sequenced(&GetConf::new(missing))?;
+        let command = GetConf::new(missing);
+        let (reply, events_before) = self.controller.execute_before(&command, deadline)?;
         let lines = groups.into_iter().map(|(group, lines)| {
             lines.unwrap_or_else(|| {
                 let lines = lines_of_group(&reply, schema, group);
@@ -137,11 +159,12 @@ impl TorBackend {
     }
 
     /// Returns tor's defaults, which are read once.
-    pub(super) fn defaults(&self) -> Result<&Defaults> {
+    pub(super) fn defaults(&self, deadline: Instant) -> Result<&Defaults> {
         if let Some(defaults) = self.defaults.get() {
             return Ok(defaults);
         }
-        let defaults = self.controller.config_defaults()?;
+        let left = self.controller.with_timeout(clock::time_left(deadline));
+        let defaults = left.config_defaults()?;
         Ok(self.defaults.get_or_init(|| Defaults(defaults)))
     }
 

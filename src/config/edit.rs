@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::Config;
 use super::backend::{Backend, Read};
 use super::new_value::NewValue;
@@ -112,7 +114,7 @@ impl Config {
     /// [offline](Self::offline) configuration has no defaults.
     ///
     /// Sends `GETINFO config/names` once, and `GETINFO config/defaults` once if it needs the
-    /// defaults. Blocks for at most the [time limit](crate::Controller::with_timeout) for each.
+    /// defaults. Blocks for at most the [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -131,9 +133,10 @@ impl Config {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn push(&self, name: &str, entry: impl Into<NewValue>) -> Result<()> {
-        let option = self.list(name)?;
+        let deadline = self.inner.backend.deadline();
+        let option = self.list(name, deadline)?;
         let entry = entry.into().into_entry(&option)?;
-        self.push_list_edit(option, ListEdit::Push(entry))
+        self.push_list_edit(option, ListEdit::Push(entry), deadline)
     }
 
     /// Removes all occurrences of an entry from a list. Returns whether the list contains it.
@@ -157,11 +160,12 @@ impl Config {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn remove(&self, name: &str, entry: impl Into<NewValue>) -> Result<bool> {
-        let option = self.list(name)?;
+        let deadline = self.inner.backend.deadline();
+        let option = self.list(name, deadline)?;
         let entry = entry.into().into_entry(&option)?;
-        let contains = self.contains(&option, &entry)?;
+        let contains = self.contains(&option, &entry, deadline)?;
         if contains {
-            self.push_list_edit(option, ListEdit::Remove(entry))?;
+            self.push_list_edit(option, ListEdit::Remove(entry), deadline)?;
         }
         Ok(contains)
     }
@@ -191,11 +195,12 @@ impl Config {
         old: impl Into<NewValue>,
         new: impl Into<NewValue>,
     ) -> Result<bool> {
-        let option = self.list(name)?;
+        let deadline = self.inner.backend.deadline();
+        let option = self.list(name, deadline)?;
         let (old, new) = (old.into().into_entry(&option)?, new.into().into_entry(&option)?);
-        let contains = self.contains(&option, &old)?;
+        let contains = self.contains(&option, &old, deadline)?;
         if contains {
-            self.push_list_edit(option, ListEdit::Replace(old, new))?;
+            self.push_list_edit(option, ListEdit::Replace(old, new), deadline)?;
         }
         Ok(contains)
     }
@@ -209,14 +214,14 @@ impl Config {
         self.inner.pending.lock().push(option, action, implied);
     }
 
-    fn push_list_edit(&self, option: TorOption, edit: ListEdit) -> Result<()> {
-        let implied = self.implied(&option)?;
+    fn push_list_edit(&self, option: TorOption, edit: ListEdit, deadline: Instant) -> Result<()> {
+        let implied = self.implied(&option, deadline)?;
         self.push_change(option, Action::List(edit), implied);
         Ok(())
     }
 
-    fn list(&self, name: &str) -> Result<TorOption> {
-        let option = self.inner.backend.schema()?.settable(name)?;
+    fn list(&self, name: &str, deadline: Instant) -> Result<TorOption> {
+        let option = self.inner.backend.schema_before(deadline)?.settable(name)?;
         if option.kind.is_recognized() && !option.kind.is_list() {
             return Err(InvalidInput::new(option.name.to_string(), "is not a list").into());
         }
@@ -224,7 +229,7 @@ impl Config {
     }
 
     /// Returns the lines that tor uses for the group of a list while none is set.
-    fn implied(&self, option: &TorOption) -> Result<Vec<ConfiguredLine>> {
+    fn implied(&self, option: &TorOption, deadline: Instant) -> Result<Vec<ConfiguredLine>> {
         let Backend::Tor(tor) = &self.inner.backend else { return Ok(Vec::new()) };
         let is_reset =
             || self.inner.pending.lock().apply(&option.group, &[]) == GroupState::Default;
@@ -234,17 +239,17 @@ impl Config {
             }
             ImpliedDefault::None if !is_reset() => Ok(Vec::new()),
             ImpliedDefault::None | ImpliedDefault::InDefaults => {
-                let lines = tor.defaults()?.lines(option).unwrap_or_default();
+                let lines = tor.defaults(deadline)?.lines(option).unwrap_or_default();
                 Ok(lines.into_iter().map(|value| (option.name.to_string(), value)).collect())
             }
         }
     }
 
-    fn contains(&self, option: &TorOption, entry: &[u8]) -> Result<bool> {
-        let value = self.state(option, Read::Now)?.value(option);
+    fn contains(&self, option: &TorOption, entry: &[u8], deadline: Instant) -> Result<bool> {
+        let value = self.state(option, Read::Now, deadline)?.value(option);
         let implied = match value.is_set() {
             true => Vec::new(),
-            false => self.implied(option)?,
+            false => self.implied(option, deadline)?,
         };
         let implied = implied.iter().filter(|(name, _)| *name == *option.name);
         let mut lines = value.lines().chain(implied.map(|(_, value)| value.as_slice()));

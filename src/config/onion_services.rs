@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Instant;
 
 use super::Config;
 use super::backend::Read;
@@ -33,7 +34,7 @@ impl Config {
     #[doc(alias = "get_hidden_service_conf")]
     #[doc(alias = "HiddenServices")]
     pub fn onion_services(&self) -> Result<Vec<ConfiguredService>> {
-        self.services(Read::Cached)
+        self.services(Read::Cached, self.inner.backend.deadline())
     }
 
     /// Adds an onion service after the others.
@@ -69,8 +70,9 @@ impl Config {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn add_onion_service(&self, service: ConfiguredService) -> Result<()> {
-        self.check(&service)?;
-        if self.service(service.directory())?.is_some() {
+        let deadline = self.inner.backend.deadline();
+        self.check(&service, deadline)?;
+        if self.service(service.directory(), deadline)?.is_some() {
             let path = service.directory().to_owned();
             return Err(OnionError::new(OnionProblem::DirectoryInUse { path }).into());
         }
@@ -110,14 +112,15 @@ impl Config {
         directory: impl AsRef<Path>,
         edit: impl FnOnce(&mut ConfiguredService),
     ) -> Result<bool> {
-        let Some(before) = self.service(directory.as_ref())? else { return Ok(false) };
+        let deadline = self.inner.backend.deadline();
+        let Some(before) = self.service(directory.as_ref(), deadline)? else { return Ok(false) };
         let mut after = before.clone();
         edit(&mut after);
         if after.directory() != before.directory() {
             return Err(InvalidInput::new("edit", "has changed the directory").into());
         }
         if after != before {
-            self.check(&after)?;
+            self.check(&after, deadline)?;
             self.push_service_edit(ServiceEdit::Edit { before, after });
         }
         Ok(true)
@@ -145,24 +148,24 @@ impl Config {
     /// ```
     pub fn remove_onion_service(&self, directory: impl AsRef<Path>) -> Result<bool> {
         let directory = directory.as_ref();
-        let exists = self.service(directory)?.is_some();
+        let exists = self.service(directory, self.inner.backend.deadline())?.is_some();
         if exists {
             self.push_service_edit(ServiceEdit::Remove(directory.to_owned()));
         }
         Ok(exists)
     }
 
-    fn services(&self, read: Read) -> Result<Vec<ConfiguredService>> {
-        self.inner.backend.schema()?;
-        Ok(match self.state(&services_option(), read)? {
+    fn services(&self, read: Read, deadline: Instant) -> Result<Vec<ConfiguredService>> {
+        self.inner.backend.schema_before(deadline)?;
+        Ok(match self.state(&services_option(), read, deadline)? {
             GroupState::Lines(lines) => ServiceLines { lines }.services(),
             GroupState::Default => Vec::new(),
         })
     }
 
-    fn service(&self, directory: &Path) -> Result<Option<ConfiguredService>> {
+    fn service(&self, directory: &Path, deadline: Instant) -> Result<Option<ConfiguredService>> {
         let is_same = |other: &ConfiguredService| is_same_directory(other.directory(), directory);
-        Ok(self.services(Read::Now)?.into_iter().find(is_same))
+        Ok(self.services(Read::Now, deadline)?.into_iter().find(is_same))
     }
 
     fn push_service_edit(&self, edit: ServiceEdit) {
@@ -170,8 +173,8 @@ impl Config {
     }
 
     /// Refuses a service that tor would refuse without a reason.
-    fn check(&self, service: &ConfiguredService) -> Result<()> {
-        service.check(self.inner.backend.schema()?)?;
+    fn check(&self, service: &ConfiguredService, deadline: Instant) -> Result<()> {
+        service.check(self.inner.backend.schema_before(deadline)?)?;
         if !service.directory().is_absolute() {
             return Err(InvalidInput::new("directory", "must be an absolute path").into());
         }

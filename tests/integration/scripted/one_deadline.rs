@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use torcon::command::ExtendCircuit;
+use torcon::config::Config;
 use torcon::{Controller, Error, EventKind};
 
 use super::{LIMIT, connected, join, start};
@@ -42,9 +43,14 @@ fn a_call_of_several_commands_has_one_time_limit() {
             controller.resolve("a.example", LIMIT).map(drop)
         })
     });
+    let config = start(|| {
+        call("SETEVENTS CONF_CHANGED", |controller| {
+            Config::new(controller).get("Nickname").map(drop)
+        })
+    });
     // Ownership is taken also if tor does not report its pid.
     let own = start(|| call("TAKEOWNERSHIP", Controller::take_ownership));
-    assert!(join(wait) && join(resolve) && !join(own));
+    assert!(join(wait) && join(resolve) && join(config) && !join(own));
 }
 
 #[test]
