@@ -5,7 +5,7 @@ mod restore;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use schedules::{chance, check};
+use schedules::{Kept, Scheduler, chance, check, check_kept};
 
 use super::notify::{Callback, Listener};
 use super::options::SupervisorOptions;
@@ -80,6 +80,11 @@ fn statuses() {
 #[test]
 fn a_listener_gets_the_last_status_and_none_after_its_removal() {
     check(statuses);
+}
+
+#[test]
+fn schedules_that_failed_pass() {
+    check_kept(statuses, &[Kept(Scheduler::Pct, 1, 8)]);
 }
 
 /// The thread of the supervisor waits for tasks while others add them and stop it.
