@@ -160,10 +160,12 @@ fn settings(request: &Request) -> Vec<(&'static FatalOption, Vec<u8>)> {
 
 fn in_settings(arguments: &[u8], keyword: &str) -> Vec<(&'static FatalOption, Vec<u8>)> {
     let fields = Fields::new(arguments).filter_map(|field| {
-        let value = field.value.bytes();
         if !field.key.is_empty() {
-            return Some((find(field.key)?, value.into_owned()));
+            // The value of any other option may be secret, and is not copied.
+            let option = find(field.key)?;
+            return Some((option, field.value.bytes().into_owned()));
         }
+        let value = field.value.bytes();
         // Without a value, `SETCONF` clears the option, and `RESETCONF` sets its default.
         let option = find(&value).filter(|_| keyword == "SETCONF")?;
         Some((option, Vec::new()))
@@ -172,8 +174,8 @@ fn in_settings(arguments: &[u8], keyword: &str) -> Vec<(&'static FatalOption, Ve
 }
 
 fn in_torrc(text: &[u8]) -> Vec<(&'static FatalOption, Vec<u8>)> {
-    let options = read_options(text).into_iter();
-    options.filter_map(|(name, value)| Some((find(name)?, value.to_vec()))).collect()
+    let options = read_options(text, |name| find(name).is_some()).into_iter();
+    options.filter_map(|(name, value)| Some((find(name)?, value.into_owned()))).collect()
 }
 
 /// Finds an option by its name, or by an abbreviation as tor accepts it.

@@ -54,11 +54,13 @@ impl FormerLines {
 }
 
 fn names_service(torrc: &[u8], directory: &Path) -> bool {
-    read_options(torrc).iter().any(|(name, value)| {
-        name.eq_ignore_ascii_case(b"%include")
-            || name.eq_ignore_ascii_case(b"HiddenServiceDir")
-                && is_same_directory(Path::new(OsStr::from_bytes(value)), directory)
-    })
+    let is_include = |name: &[u8]| name.eq_ignore_ascii_case(b"%include");
+    let is_directory = |name: &[u8]| name.eq_ignore_ascii_case(b"HiddenServiceDir");
+    read_options(torrc, |name| is_include(name) || is_directory(name)).iter().any(
+        |(name, value)| {
+            is_include(name) || is_same_directory(Path::new(OsStr::from_bytes(value)), directory)
+        },
+    )
 }
 
 impl From<Error> for Failed {

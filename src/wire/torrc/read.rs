@@ -4,32 +4,32 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use crate::wire::quoted::read_cstring;
+use crate::wire::quoted::{split_quoted, unescape_cstring};
 
 /// The name and the value of an option.
 type OptionLine<'a> = (&'a [u8], Cow<'a, [u8]>);
 
-/// Returns the options of a configuration text, up to the first syntax error, for which tor refuses
-/// the whole text.
+/// Returns the options of a configuration text for which `is_wanted` returns `true`, up to the first
+/// syntax error, for which tor refuses the whole text. The values of other options are not copied,
+/// since they may be secret.
 ///
 /// The `+` in front of a name, which appends to an option, is removed. Lines with a `/`, which clear
 /// an option, are skipped.
-pub(crate) fn read_options(text: &[u8]) -> Vec<OptionLine<'_>> {
+pub(crate) fn read_options(text: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<OptionLine<'_>> {
     let mut options = Vec::new();
     let mut rest = text;
-    while let Some(((name, value), after)) = read_option(rest) {
-        match name {
-            [b'/', ..] => {}
-            [b'+', name @ ..] => options.push((name, value)),
-            name => options.push((name, value)),
-        }
+    while let Some((option, after)) = read_option(rest, &is_wanted) {
+        options.extend(option);
         rest = after;
     }
     options
 }
 
-/// Parses one option. Returns it and the text behind it.
-fn read_option(text: &[u8]) -> Option<(OptionLine<'_>, &[u8])> {
+/// Parses one option. Returns it if it is wanted, and the text behind it.
+fn read_option<'a>(
+    text: &'a [u8],
+    is_wanted: &impl Fn(&[u8]) -> bool,
+) -> Option<(Option<OptionLine<'a>>, &'a [u8])> {
     let mut text = text.trim_ascii_start();
     while text.first() == Some(&b'#') {
         text = after_line(text).trim_ascii_start();
@@ -38,47 +38,52 @@ fn read_option(text: &[u8]) -> Option<(OptionLine<'_>, &[u8])> {
         byte.is_ascii_whitespace() || *byte == b'#' || is_continuation(text.get(at..))
     };
     let end = text.iter().enumerate().position(is_end).unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
+    let (word, rest) = text.split_at(end);
+    let name = word.strip_prefix(b"+").unwrap_or(word);
+    let is_wanted = !word.starts_with(b"/") && is_wanted(name);
     let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let rest = rest.get(blanks..).unwrap_or_default();
     if rest.first() == Some(&b'"') {
-        let (value, rest) = read_cstring(rest)?;
+        let (inside, rest) = split_quoted(rest)?;
         let (line, after) = rest.split_at(memchr(b'\n', rest).unwrap_or(rest.len()));
         let is_rest = matches!(line.trim_ascii(), [] | [b'#', ..]);
-        return is_rest.then_some(((name, value), after));
+        let option = is_wanted.then(|| (name, unescape_cstring(inside)));
+        return is_rest.then_some((option, after));
     }
-    let (value, rest) = read_plain(rest);
-    (!name.is_empty()).then_some(((name, value), rest))
+    let mut value = Vec::new();
+    let rest = read_plain(rest, |part| {
+        if is_wanted {
+            value.extend_from_slice(part);
+        }
+    });
+    let option = is_wanted.then(|| (name, value.trim_ascii_end().to_owned().into()));
+    (!word.is_empty()).then_some((option, rest))
 }
 
-/// Parses a value without quotes. In a continued value a comment ends with its line, and the value
-/// continues behind it.
-fn read_plain(text: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
+/// Parses a value without quotes, and passes its parts to `take`. Returns the text behind it. In a
+/// continued value a comment ends with its line, and the value continues behind it.
+fn read_plain(text: &[u8], mut take: impl FnMut(&[u8])) -> &[u8] {
     let special = |text: &[u8]| text.iter().position(|byte| matches!(byte, b'\n' | b'#' | b'\\'));
-    let mut value = Vec::new();
     let mut is_continued = false;
     let mut rest = text;
     while let Some(at) = special(rest) {
         let (plain, special) = rest.split_at(at);
-        value.extend_from_slice(plain);
+        take(plain);
         rest = match special {
             [b'\\', b'\n', after @ ..] => {
                 is_continued = true;
                 after
             }
             [b'\\', after @ ..] => {
-                value.push(b'\\');
+                take(b"\\");
                 after
             }
             [b'#', ..] if is_continued => after_line(special),
-            special => {
-                let after = after_line(special);
-                return (value.trim_ascii_end().to_owned().into(), after);
-            }
+            special => return after_line(special),
         };
     }
-    value.extend_from_slice(rest);
-    (value.trim_ascii_end().to_owned().into(), &[])
+    take(rest);
+    &[]
 }
 
 fn is_continuation(text: Option<&[u8]>) -> bool {
@@ -99,7 +104,7 @@ mod tests {
         let show = |(name, value): (&[u8], std::borrow::Cow<'_, [u8]>)| {
             format!("{}={}", name.escape_ascii(), value.escape_ascii())
         };
-        read_options(text.as_bytes()).into_iter().map(show).collect()
+        read_options(text.as_bytes(), |_| true).into_iter().map(show).collect()
     }
 
     #[test]
@@ -120,6 +125,16 @@ mod tests {
         ] {
             assert_eq!(options(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn only_the_wanted_options_are_returned() {
+        let text = b"A \"b\"\nC d\n+A e\n/A\nC \"f\" # g\nB h";
+        let names: Vec<_> = read_options(text, |name| name != b"C")
+            .into_iter()
+            .map(|(name, value)| [name, &value].map(|part| part.escape_ascii().to_string()))
+            .collect();
+        assert_eq!(names, [["A", "b"], ["A", "e"], ["B", "h"]]);
     }
 
     #[test]
