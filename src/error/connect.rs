@@ -273,12 +273,13 @@ mod tests {
     use std::error::Error as _;
     use std::io;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::{
         ConnectAttempt, ConnectError, ConnectProblem, JOIN_THE_GROUP, OPEN_A_PORT,
         OPEN_A_PORT_ELSEWHERE, OPEN_A_SOCKET, OTHER_PORT,
     };
-    use crate::error::{AuthError, AuthProblem, Error};
+    use crate::error::{AuthError, AuthProblem, Error, Timeout, Wait};
     use crate::names::AuthMethod;
 
     fn not_a_control_port(address: &str) -> ConnectAttempt {
@@ -308,6 +309,26 @@ mod tests {
              [::1]:22 (not a control port: it answered \"SSH-2.0\")"
         );
     }
+
+    #[test]
+    fn an_error_is_a_timeout_only_if_every_attempt_timed_out() {
+        let timed_out = || {
+            let limit = Timeout::new(Wait::Connect, Duration::from_secs(1));
+            ConnectAttempt::new("127.0.0.1:9051", ConnectProblem::Timeout(limit))
+        };
+        let refused = || not_a_control_port("127.0.0.1:22");
+        for (attempts, is_timeout) in [
+            (vec![], false),
+            (vec![timed_out()], true),
+            (vec![timed_out(), timed_out()], true),
+            (vec![refused(), timed_out()], false),
+            (vec![timed_out(), refused()], false),
+        ] {
+            let error = Error::from(ConnectError::new(attempts));
+            assert_eq!(error.is_timeout(), is_timeout, "{error}");
+        }
+    }
+
     #[test]
     fn advice_is_given_once_for_what_the_user_can_change() {
         let io = |kind: io::ErrorKind| ConnectProblem::Io(Arc::new(kind.into()));

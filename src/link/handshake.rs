@@ -90,3 +90,33 @@ impl Handshake {
         Ok(link)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use nix::sys::socket::{
+        AddressFamily, SockFlag, SockType, getsockopt, socket, sockopt::KeepAlive,
+    };
+
+    use super::Handshake;
+    use crate::link::{BufferLimits, LinkLimits, Stream};
+    use crate::wire::Limits;
+
+    #[test]
+    fn the_connection_to_a_peer_that_may_be_on_another_machine_is_kept_alive() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let local = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // A socket without a peer stands for one whose peer is not on this machine.
+        let family = AddressFamily::Inet;
+        let other = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let replies = BufferLimits { memory: 1 << 20, file: 1 << 20 };
+        let limits = LinkLimits { wire: Limits::default(), events: 1 << 20, replies };
+        for (socket, is_kept_alive) in [(local, false), (TcpStream::from(other), true)] {
+            let copy = socket.try_clone().unwrap();
+            let handshake = Handshake::new(Stream::Tcp(socket), limits);
+            assert_eq!(getsockopt(&copy, KeepAlive).unwrap(), is_kept_alive);
+            drop(handshake);
+        }
+    }
+}

@@ -375,3 +375,49 @@ impl Feed {
         self.listeners.has_key(&Topic::Addresses)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::{Feed, Item, Next, OVERHEAD, Topic};
+    use crate::info::AddressMapping;
+    use crate::state::change::{AddressChange, Change};
+    use crate::state::listeners::{Callback, Listener};
+
+    fn change(number: usize) -> Change {
+        let address = format!("{number:02}.example");
+        let mapping = AddressMapping { address, new_address: "a".to_owned(), expires: None };
+        Change::Address { mapping, change: AddressChange::Mapped }
+    }
+
+    /// Takes what is queued, and returns the mapped names with the numbers of lost updates.
+    fn taken(feed: &Feed) -> Vec<String> {
+        let mut batch = VecDeque::new();
+        assert!(matches!(feed.next(&mut batch, None), Next::Batch));
+        let text = |item| match item {
+            Item::Update(update) => match update.change {
+                Change::Address { mapping, .. } => format!("{} {}", mapping.address, update.lost),
+                _ => panic!("no mapping"),
+            },
+            Item::NextGeneration { .. } => panic!("no update"),
+        };
+        batch.into_iter().map(text).collect()
+    }
+
+    // A listener that was stuck held up to three times the limit.
+    #[test]
+    fn updates_count_in_the_limit_until_they_are_delivered() {
+        let size = OVERHEAD + change(0).size();
+        let feed = Feed::new(4 * size);
+        let listener = Listener::new(Callback::Address(Box::new(|_| {})));
+        assert!(feed.add(Topic::Addresses, &listener, Vec::new()));
+        feed.push((0..4).map(change));
+        assert_eq!(taken(&feed).len(), 4);
+        feed.push((4..8).map(change));
+        assert_eq!(taken(&feed), ["07.example 3"]);
+        feed.delivered(&mut (5 * size), true);
+        feed.push((8..12).map(change));
+        assert_eq!(taken(&feed), [8, 9, 10, 11].map(|number| format!("{number:02}.example 0")));
+    }
+}

@@ -436,3 +436,39 @@ impl RelayCache {
         self.is_loaded &= missing.is_none() && described.iter().all(is_known);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_DESCRIBED, MAX_STATUS_BYTES, PendingEvents};
+    use crate::link::{EventHook as _, RawEvent};
+
+    // The texts of all events were kept until the next call.
+    #[test]
+    fn events_between_two_calls_take_bounded_memory() {
+        let pending = PendingEvents::default();
+        let take = |number, wire: &str| pending.event(&RawEvent::new(number, wire.as_bytes()));
+        let describe = |number: u64| format!("650 NEWDESC ${number:040X}~relay\r\n");
+        let kept = || {
+            let unread = pending.unread.lock();
+            (unread.texts.len(), unread.described.len(), unread.missing)
+        };
+        for number in 0..10 {
+            take(number, &describe(number % 2));
+        }
+        assert_eq!(kept(), (0, 2, None));
+        let most = u64::try_from(MAX_DESCRIBED).unwrap();
+        (2..most).for_each(|number| take(number, &describe(number)));
+        assert_eq!(kept(), (0, MAX_DESCRIBED, None));
+        take(most, &describe(most));
+        assert_eq!(kept(), (0, 0, Some(most)));
+
+        let line = "w Bandwidth=1\r\n";
+        let entries = format!("650+NS\r\n{}.\r\n650 OK\r\n", line.repeat(1 << 14));
+        let whole = MAX_STATUS_BYTES / entries.len();
+        (0..=whole).for_each(|_| take(most, &entries));
+        assert_eq!(kept(), (0, 0, Some(most)));
+        take(most + 1, "650+NEWCONSENSUS\r\n.\r\n650 OK\r\n");
+        (0..whole).for_each(|_| take(most, &entries));
+        assert_eq!(kept(), (1 + whole, 0, None));
+    }
+}

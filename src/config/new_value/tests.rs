@@ -147,6 +147,9 @@ fn an_entry_is_exactly_one_entry() {
 
 #[test]
 fn debug_shows_no_value() {
+    let option = Schema::known().option("Log").unwrap();
+    let value = OptionValue::new(&option, Some(vec![b"secret".to_vec()]));
+    assert_eq!(format!("{:?}", NewValue::from(value)), "NewValue(a value of another type)");
     assert_eq!(format!("{:?}", NewValue::from("secret")), "NewValue(a text)");
     assert_eq!(format!("{:?}", NewValue::from(["secret"])), "NewValue(a list)");
 }

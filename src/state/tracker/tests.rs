@@ -482,6 +482,7 @@ fn the_parts_that_events_cannot_keep_right_are_asked_for_again_when_an_event_sho
         ("SIGNAL RELOAD".to_owned(), both),
         ("SIGNAL HEARTBEAT".to_owned(), Parts::default()),
         ("STATUS_CLIENT NOTICE CONSENSUS_ARRIVED".to_owned(), Parts::of(Part::Guards)),
+        ("STATUS_CLIENT NOTICE ENOUGH_DIR_INFO".to_owned(), Parts::of(Part::Guards)),
         (format!("GUARD ENTRY {EXIT} DOWN"), Parts::of(Part::Guards)),
         (format!("GUARD ENTRY {EXIT} NEW"), Parts::default()),
         (format!("ORCONN {fingerprint} LAUNCHED ID=5"), Parts::of(Part::Guards)),
@@ -495,6 +496,11 @@ fn the_parts_that_events_cannot_keep_right_are_asked_for_again_when_an_event_sho
         state.take(&text);
         assert_eq!(state.tracker.begin_refresh(Parts::ALL).unwrap_or_default(), stale, "{text}");
     }
+    // A line without a status code may have been any event.
+    let mut state = Joined::with(&texts);
+    let stray = Event::parse(EventText::copied(b"a filter replaced this line"));
+    state.tracker.event(0, stray, &mut Vec::new());
+    assert_eq!(state.tracker.begin_refresh(Parts::ALL), Some(Parts::ALL));
 }
 
 #[test]

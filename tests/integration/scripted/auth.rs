@@ -162,6 +162,18 @@ fn the_time_of_the_password_closure_does_not_count() {
     tor.finish();
 }
 
+// The time of the closure was added to a limit that was too large for a deadline.
+#[test]
+fn a_password_closure_is_called_with_the_longest_limit() {
+    let options = ConnectOptions::new().timeout(Duration::MAX);
+    let options = options.password_with(|| Some(Password::from("asked")));
+    let tor = FakeTor::unix(|script| {
+        script.greet_password(b"asked").expect_end();
+    });
+    drop(options.connect(tor.endpoint()).unwrap());
+    tor.finish();
+}
+
 #[test]
 fn a_declined_or_missing_password_is_an_error() {
     for options in [ConnectOptions::new(), ConnectOptions::new().password_with(|| None)] {

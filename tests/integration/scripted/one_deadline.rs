@@ -74,3 +74,25 @@ fn a_subscription_waits_for_another_and_for_its_own_with_one_time_limit() {
     drop((hurried, controller));
     tor.finish();
 }
+
+#[test]
+fn a_command_waits_to_be_written_and_for_its_reply_with_one_time_limit() {
+    // The socket has no room for the first command before the peer reads.
+    let (tor, controller) = connected(|script| {
+        script.pause(FIRST_STEP).drain();
+    });
+    let patient = controller.clone();
+    let other = start(move || patient.command(&format!("GETINFO {}", "a".repeat(900_000))));
+    let hurried = controller.with_timeout(CALL);
+    // The other command is being written by then, so that this one waits for its turn; otherwise only
+    // its reply is late.
+    std::thread::sleep(FIRST_STEP / 5);
+    let begin = Instant::now();
+    let error = hurried.command("GETINFO version").unwrap_err();
+    let took = begin.elapsed();
+    assert!(error.is_timeout() && took >= CALL, "{error:?} after {took:?}");
+    assert!(took < CALL + FIRST_STEP / 2, "{took:?}");
+    controller.close();
+    join(other).unwrap_err();
+    tor.finish();
+}

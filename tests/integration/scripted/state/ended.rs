@@ -219,8 +219,9 @@ fn a_closure_that_reads_the_state_when_dropped_does_not_block_the_close_of_the_c
 #[test]
 fn a_listener_of_one_state_cannot_be_removed_by_another_state() {
     const CIRCUITS: &[&str] = &["7 BUILT $E8F7~x PURPOSE=GENERAL"];
-    let (tor, controller, state) = followed(CIRCUITS, &[], |script| {
-        script.expect(super::GETINFO).send(super::snapshot(CIRCUITS, &[]));
+    const STREAMS: &[&str] = &["17 SUCCEEDED 7 a.example:80"];
+    let (tor, controller, state) = followed(CIRCUITS, STREAMS, |script| {
+        script.expect(super::GETINFO).send(super::snapshot(CIRCUITS, STREAMS));
         script.drain();
     });
     let other = State::new(&controller).unwrap();
@@ -231,8 +232,9 @@ fn a_listener_of_one_state_cannot_be_removed_by_another_state() {
     assert_ne!(first, second);
     assert!(state.remove_listener(second).is_err());
     assert!(other.remove_listener(first).is_err());
-    // Handles of the same circuit are equal, even of different states.
+    // Handles of the same circuit or stream are equal, even of different states.
     assert_eq!(state.circuits()[0], other.circuits()[0]);
+    assert_eq!(state.streams()[0], other.streams()[0]);
     state.remove_listener(first).unwrap();
     assert!(updates.recv_timeout(LIMIT).is_err(), "the closure is gone");
     other.remove_listener(second).unwrap();
