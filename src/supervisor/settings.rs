@@ -218,7 +218,11 @@ impl Settings {
                 return Ok(());
             }
             if is_repeated {
-                self.set(controller, &unsettled, deadline)?;
+                match self.set(controller, &unsettled, deadline) {
+                    // tor has accepted them before. The next check tries each again.
+                    Err(error) if is_refusal(&error) => return Ok(()),
+                    outcome => outcome?,
+                }
             }
             let values = query(controller, &unsettled, deadline)?;
             let mut kept = self.kept.lock();
@@ -319,9 +323,12 @@ impl Settings {
         if wanted.is_empty() {
             return Ok(unrestored);
         }
-        // A filter may refuse the query. tor replaces a key that it has by the same key.
-        let present = controller.execute_before(&OnionClientAuthView::new(), deadline);
-        let (present, _) = if_allowed(present)?.unwrap_or_default();
+        let present = match controller.execute_before(&OnionClientAuthView::new(), deadline) {
+            // A filter may refuse the query, and the key of another program may not be readable. tor
+            // replaces a key that it has by the same key.
+            Err(error) if is_refusal(&error) => Vec::new(),
+            present => present?.0,
+        };
         let is_present = |key: &&OnionClientAuthAdd| present.iter().any(|found| key.is(found));
         for key in wanted.iter().filter(|key| !is_present(key)) {
             match controller.execute_before(key, deadline) {

@@ -1,14 +1,19 @@
 //! The options and keys that a supervisor records, and the commands by which it restores them.
 #![cfg(feature = "testkit")]
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{IfChanged, Progress, RestoredOptions, Settings, WantedOption};
-use crate::clock::deadline_after;
+use crate::clock::{ManualClock, deadline_after};
 use crate::command::{ConfSetting, ConfValue, OnionClientAuthAdd};
 use crate::controller::Controller;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::names::{ClientAuthKey, OnionAddress};
+use crate::supervisor::SupervisorOptions;
+use crate::supervisor::shared::Shared;
+use crate::sync::channel::unbounded;
 use crate::testkit::{FakeTor, Script};
 
 /// A limit that is never reached in a successful run.
@@ -25,6 +30,12 @@ fn recorded(options: &[(&str, &str)], is_sent: bool) -> Settings {
     let recorded = Settings::default();
     recorded.record(&settings(options), is_sent);
     recorded
+}
+
+/// Returns the command that adds a key for the service.
+fn client_auth(byte: u8) -> OnionClientAuthAdd {
+    let key = ClientAuthKey::from_bytes([byte; 32]).unwrap();
+    OnionClientAuthAdd::new(SERVICE.parse().unwrap(), key)
 }
 
 fn value(values: &[&str]) -> ConfValue {
@@ -80,12 +91,10 @@ fn an_option_is_recorded_with_all_its_lines_and_replaces_the_former_ones() {
 
 #[test]
 fn a_key_replaces_that_of_the_same_service() {
-    let other = ClientAuthKey::from_bytes([9; 32]).unwrap();
     let service: OnionAddress = SERVICE.parse().unwrap();
     let settings = Settings::default();
-    let key = || OnionClientAuthAdd::new(service, ClientAuthKey::from_bytes([8; 32]).unwrap());
-    settings.record_client_auth(&key());
-    settings.record_client_auth(&OnionClientAuthAdd::new(service, other));
+    settings.record_client_auth(&client_auth(8));
+    settings.record_client_auth(&client_auth(9));
     assert_eq!(settings.kept.lock().client_auths.len(), 1);
     assert!(!settings.is_empty());
     assert!(settings.forget_client_auth(service) && !settings.forget_client_auth(service));
@@ -272,10 +281,8 @@ fn an_option_with_a_name_that_tor_does_not_use_is_queried_alone() {
 
 #[test]
 fn only_keys_that_tor_does_not_have_are_added() {
-    let service: OnionAddress = SERVICE.parse().unwrap();
-    let add = OnionClientAuthAdd::new(service, ClientAuthKey::from_bytes([8; 32]).unwrap());
     let settings = Settings::default();
-    settings.record_client_auth(&add);
+    settings.record_client_auth(&client_auth(8));
     let sent = "ONION_CLIENT_AUTH_ADD ".to_owned() + SERVICE + " x25519:";
     for (reply, added) in [("250 OK", true), (REFUSED, false)] {
         let sent = sent.clone();
@@ -297,10 +304,8 @@ fn only_keys_that_tor_does_not_have_are_added() {
 
 #[test]
 fn a_key_that_tor_has_is_not_added_again() {
-    let service: OnionAddress = SERVICE.parse().unwrap();
     let settings = Settings::default();
-    let key = ClientAuthKey::from_bytes([8; 32]).unwrap();
-    settings.record_client_auth(&OnionClientAuthAdd::new(service, key));
+    settings.record_client_auth(&client_auth(8));
     with_tor(
         |tor| {
             tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
@@ -317,6 +322,150 @@ fn a_key_that_tor_has_is_not_added_again() {
                 let restored = settings.restore_client_auths(controller, deadline_after(LIMIT));
                 assert!(restored.unwrap().is_empty());
             }
+        },
+    );
+}
+
+#[test]
+fn a_key_is_also_added_if_tor_has_one_that_cannot_be_read() {
+    let settings = Settings::default();
+    settings.record_client_auth(&client_auth(8));
+    with_tor(
+        |tor| {
+            let other = format!("250-CLIENT {SERVICE} x448:AAAA");
+            let view = ["250-ONION_CLIENT_AUTH_VIEW", &other, "250 OK"];
+            tor.answer("ONION_CLIENT_AUTH_VIEW", &view);
+            tor.expect_matching("the key", |line| line.starts_with("ONION_CLIENT_AUTH_ADD "));
+            tor.send("250 OK\r\n");
+        },
+        |controller| {
+            let parts = settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
+            assert!(parts.is_empty(), "{parts:?}");
+        },
+    );
+}
+
+#[test]
+fn a_setting_that_tor_refuses_the_second_time_is_restored_and_tried_at_the_next_check() {
+    let settings = recorded(&[("MaxCircuitDirtiness", "10 minutes")], false);
+    with_tor(
+        |tor| {
+            for (reply, value) in [("250 OK", "700"), (REFUSED, "600")] {
+                let value = format!("250 MaxCircuitDirtiness={value}");
+                tor.answer("GETCONF MaxCircuitDirtiness", &[&value]);
+                tor.answer("SETCONF MaxCircuitDirtiness=\"10 minutes\"", &[reply]);
+            }
+        },
+        |controller| {
+            let restored = restore(&settings, controller, true, IfChanged::SetAgain);
+            assert!(restored.unrestored.is_empty(), "{:?}", restored.unrestored);
+        },
+    );
+    assert_eq!(options(&settings), [r#"MaxCircuitDirtiness 1 sent Some(["600"])"#]);
+}
+
+/// Runs a call with a tor that does not answer the last command of the script, and requires that the
+/// call ends at its limit and sends nothing behind that command.
+fn assert_silence_ends(
+    script: impl FnOnce(&mut Script) + Send + 'static,
+    call: impl FnOnce(&Controller, Instant) -> Result<()>,
+) {
+    let (sender, is_silent) = unbounded();
+    with_tor(
+        move |tor| {
+            script(tor);
+            sender.send(()).unwrap();
+            tor.expect_matching("a probe", |line| line.starts_with("GETINFO torcon/sync/"));
+        },
+        |controller| {
+            let clock = ManualClock::start();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    is_silent.recv_timeout(LIMIT).unwrap();
+                    clock.tick_by(Duration::from_secs(1));
+                });
+                let error = call(controller, deadline_after(LIMIT)).unwrap_err();
+                assert!(matches!(error, Error::Timeout(_)), "{error}");
+            });
+        },
+    );
+}
+
+#[test]
+fn a_tor_that_does_not_answer_gets_no_further_command() {
+    let options = || recorded(&[("NumCPUs", "1"), ("Nickname", "x")], false);
+    let restore = |settings: &Settings, controller: &Controller, deadline| {
+        settings.restore_options(controller, true, IfChanged::SetAgain, deadline).map(drop)
+    };
+    let query = |tor: &mut Script| {
+        tor.answer("GETCONF NumCPUs Nickname", &["250-NumCPUs=0", "250 Nickname=y"]);
+    };
+    let set = "SETCONF NumCPUs=1 Nickname=x";
+    // Each of the commands that restore options.
+    assert_silence_ends(
+        |tor| {
+            tor.expect("GETCONF NumCPUs Nickname");
+        },
+        |controller, deadline| restore(&options(), controller, deadline),
+    );
+    assert_silence_ends(
+        move |tor| {
+            query(tor);
+            tor.expect(set);
+        },
+        |controller, deadline| restore(&options(), controller, deadline),
+    );
+    assert_silence_ends(
+        move |tor| {
+            query(tor);
+            tor.answer(set, &[REFUSED]).expect("SETCONF NumCPUs=1");
+        },
+        |controller, deadline| restore(&options(), controller, deadline),
+    );
+    assert_silence_ends(
+        move |tor| {
+            query(tor);
+            tor.answer(set, &["250 OK"]);
+            query(tor);
+            tor.expect(set);
+        },
+        |controller, deadline| restore(&options(), controller, deadline),
+    );
+    // Those that restore keys.
+    let keys = || {
+        let settings = Settings::default();
+        settings.record_client_auth(&client_auth(8));
+        settings
+    };
+    assert_silence_ends(
+        |tor| {
+            tor.expect("ONION_CLIENT_AUTH_VIEW");
+        },
+        |controller, deadline| keys().restore_client_auths(controller, deadline).map(drop),
+    );
+    assert_silence_ends(
+        |tor| {
+            tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
+            tor.expect_matching("the key", |line| line.starts_with("ONION_CLIENT_AUTH_ADD "));
+        },
+        |controller, deadline| keys().restore_client_auths(controller, deadline).map(drop),
+    );
+}
+
+#[test]
+fn changes_are_watched_once_on_a_connection_and_no_longer_after_the_end() {
+    let shared = Arc::new(Shared::new(SupervisorOptions::new(), 1 << 20));
+    let settings = &shared.settings;
+    with_tor(
+        |tor| {
+            tor.answer("SETEVENTS CONF_CHANGED SIGNAL", &["250 OK"]);
+            tor.answer("SETEVENTS", &["250 OK"]);
+        },
+        |controller| {
+            for _ in 0..2 {
+                settings.watch(&shared, controller, 1, deadline_after(LIMIT)).unwrap();
+            }
+            settings.end();
         },
     );
 }
