@@ -76,8 +76,6 @@ impl<'a> Restorer<'a> {
                 retry = retry.saturating_mul(2).min(interval);
             }
             match self.check(tasks.conf_changed || is_check, tasks.services || is_check) {
-                // The task that reports the end follows.
-                Err(error) if error.is_closed() && !self.controller.is_alive() => {}
                 Err(error) if is_fatal(&error) => return Err(error),
                 Err(error) => log::debug!("a check of a supervisor failed: {error}"),
                 Ok(()) => {}
