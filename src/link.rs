@@ -76,6 +76,8 @@ use self::reply_channel::{ReplyReceiver, reply_channel};
 pub(crate) use self::router::SequencedReply;
 use self::router::Waiter;
 pub(crate) use self::spool::BufferLimits;
+#[cfg(test)]
+pub(crate) use self::tests::logged_by;
 pub(crate) use self::thread::NamedThread;
 pub(crate) use self::ticket::Ticket;
 use self::ticket::no_reply;

@@ -1,12 +1,15 @@
 //! Tests of a link with a peer on a real socket, for behavior that the public interface hides.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use log::{LevelFilter, Log, Metadata, Record};
 
 use super::{
     BufferLimits, Endpoint, EventCallback, EventHook, EventListener, Handshake, Link, LinkLimits,
@@ -184,12 +187,44 @@ fn closing_does_not_wait_for_a_running_hook() {
     let ticket = link.submit(&getinfo(), deadline, LIMIT).unwrap();
     begun.recv_timeout(LIMIT).unwrap();
     let start = Instant::now();
-    link.close(Duration::from_millis(20));
+    let threads = running_after(|| link.close(Duration::from_millis(20)));
+    assert_eq!(threads, ["the reader thread is still running after its connection was closed"]);
     drop(link);
     assert!(start.elapsed() < LIMIT / 2, "{:?}", start.elapsed());
     assert!(ticket.wait(deadline, LIMIT).is_err());
     resume.send(()).unwrap();
     peer.join().unwrap();
+}
+
+/// Returns which threads are still running after a close, by the log.
+fn running_after(close: impl FnOnce()) -> Vec<String> {
+    let mut lines = logged_by(close);
+    lines.retain(|line| line.contains(" still running "));
+    lines
+}
+
+#[test]
+fn a_close_logs_a_listener_that_is_still_running_and_none_that_has_returned() {
+    for (is_busy, limit) in [(false, LIMIT), (true, Duration::from_millis(20))] {
+        let (link, peer, _directory) = link(1 << 20, &["650 BW 1\r\n250 OK\r\n"]);
+        let (begin, begun) = unbounded();
+        let (resume, resumed) = unbounded::<()>();
+        let listener = move |_: &EventText| {
+            begin.send(()).unwrap();
+            if is_busy {
+                let _ = resumed.recv_timeout(LIMIT);
+            }
+        };
+        let listener = EventListener::new(EventCallback::Text(Box::new(listener)));
+        link.add_listener(&[EventKind::Bw], listener).unwrap();
+        link.call(&getinfo(), LIMIT).unwrap();
+        begun.recv_timeout(LIMIT).unwrap();
+        let threads = running_after(|| link.close(limit));
+        let listener = "a listener is still running after its connection was closed";
+        assert_eq!(threads, if is_busy { vec![listener] } else { vec![] });
+        drop((resume, link));
+        peer.join().unwrap();
+    }
 }
 
 #[test]
@@ -379,6 +414,42 @@ fn a_hook_that_panics_at_the_end_leaves_no_caller_waiting() {
     assert!(link.call(&getinfo(), LIMIT).unwrap_err().is_closed());
     drop(link);
     peer.join().unwrap();
+}
+
+thread_local! {
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Keeps the lines of each thread that wants them.
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        // A thread that is ending has no lines.
+        let _ = LINES.try_with(|lines| {
+            if let Some(lines) = &mut *lines.borrow_mut() {
+                lines.push(record.args().to_string());
+            }
+        });
+    }
+
+    fn flush(&self) {}
+}
+
+/// Returns what a call logs on the current thread, at the level `info` and above.
+pub(crate) fn logged_by(call: impl FnOnce()) -> Vec<String> {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        log::set_logger(&Logger).unwrap();
+        log::set_max_level(LevelFilter::Info);
+    });
+    LINES.set(Some(Vec::new()));
+    call();
+    LINES.take().unwrap_or_default()
 }
 
 mod events;

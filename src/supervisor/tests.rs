@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{IfChanged, Supervisor, SupervisorOptions, SupervisorStatus};
+use super::{IfChanged, REPLY_LIMIT, Supervisor, SupervisorOptions, SupervisorStatus};
+use crate::clock::{ManualClock, elapsed_since, now};
 use crate::controller::{ConnectOptions, Controller};
 use crate::error::{Disconnect, Error, InvalidInput, Result, SupervisorProblem};
 use crate::event::{BwEvent, Event, EventKind, EventText};
-use crate::link::Endpoint;
+use crate::link::{Endpoint, EventHook, RawEvent};
 use crate::names::{ClientAuthKey, OnionAddress, OnionKey};
 use crate::onion::SupervisedService;
 use crate::process::{ControlVia, Launcher};
@@ -498,4 +499,36 @@ fn services_are_restored_once_on_a_connection_and_those_that_are_refused_again()
     tor.close_connections();
     wait_up(&supervisor, 4, |unrestored| unrestored == 0);
     assert_eq!(restored(), [3, 1, 5]);
+}
+
+/// A hook that stops a clock at the end of the connection.
+struct StopClock(Arc<ManualClock>);
+
+impl EventHook for StopClock {
+    fn event(&self, _: &RawEvent<'_>) {}
+
+    fn ended(&self, _: &Disconnect) {
+        self.0.tick_by(Duration::ZERO);
+    }
+}
+
+#[test]
+fn the_end_of_a_supervisor_whose_tor_does_not_answer_closes_the_connection_after_its_limit() {
+    let (tor, _) = tor();
+    let mut options = options();
+    // Nothing else ends the check.
+    options.restore_limit = 2 * LIMIT;
+    let supervisor = supervise(&tor, options);
+    supervisor.set_conf([OPTION]).unwrap();
+    let controller = supervisor.tor().unwrap().controller().clone();
+    tor.expect(&format!("GETCONF {}", OPTION.0), Answer::none());
+    tor.send_event("CONF_CHANGED\nNumEntryGuards=3").wait_expected();
+    let clock = Arc::new(ManualClock::start());
+    clock.tick_by(Duration::from_secs(1));
+    let _hook = controller.watch_end(Arc::new(StopClock(Arc::clone(&clock))));
+    let (start, begin) = (now(), Instant::now());
+    supervisor.stop();
+    assert!(begin.elapsed() < LIMIT && elapsed_since(start) >= REPLY_LIMIT);
+    assert!(matches!(supervisor.status(), SupervisorStatus::Stopped));
+    assert!(supervisor.thread.lock().is_none());
 }

@@ -6,6 +6,7 @@ use super::{Delivery, Dispatcher, EventCallback, EventListener, LostEvents};
 use crate::error::Disconnect;
 use crate::event::{Event, EventKind, EventText};
 use crate::link::backlog::backlog;
+use crate::link::logged_by;
 use crate::sync::channel::{Receiver, Sender, unbounded};
 
 struct World {
@@ -97,6 +98,18 @@ fn a_line_without_a_status_code_is_reported_to_every_listener_of_typed_events() 
     world.dispatcher.discard();
     world.dispatcher.report_stray_line(&line);
     assert_eq!(world.calls(), [""; 0], "the program is closing the connection");
+}
+
+#[test]
+fn lines_without_a_status_code_are_logged_whenever_their_number_has_doubled() {
+    let dispatcher = Dispatcher::default();
+    let line = EventText::copied(b"a replaced line\r\n");
+    let logged: Vec<_> = (1..=8)
+        .flat_map(|_| logged_by(|| dispatcher.report_stray_line(&line)))
+        .map(|text| text.split(':').next().unwrap().to_owned())
+        .collect();
+    let text = |count| format!("a line between two replies was dropped, {count} so far");
+    assert_eq!(logged, [1, 2, 4, 8].map(text));
 }
 
 #[test]

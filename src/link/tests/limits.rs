@@ -1,7 +1,10 @@
 //! The limits of the calls of a link, with a clock that ticks at each reading: the peer is silent.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
+use std::ops::ControlFlow;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use super::{LIMIT, getinfo, link, open};
@@ -11,9 +14,13 @@ use crate::link::backlog::backlog;
 use crate::link::chunk::Events;
 use crate::link::pipe::{Part, pipe};
 use crate::link::reply_channel::{Wake, reply_channel};
-use crate::link::{BufferLimits, Endpoint, Handshake, LinkLimits, Notifier, WaitEnd};
+use crate::link::router::ReplyRoute;
+use crate::link::{
+    BufferLimits, Connection, Endpoint, Handshake, Link, LinkLimits, Notifier, Peer,
+    SequencedReply, Stream, WaitEnd, Waiter,
+};
 use crate::sync::channel::RecvTimeoutError;
-use crate::wire::Limits;
+use crate::wire::{Limits, Reply};
 
 /// A limit of a call, which no test takes.
 const LONG: Duration = Duration::from_secs(1_000);
@@ -136,4 +143,51 @@ fn a_probe_follows_a_command_that_is_not_answered_at_its_limit_and_none_if_it_is
         let probes = lines.filter(|line| line.starts_with("GETINFO torcon/sync/")).count();
         assert_eq!(probes, usize::from(is_late));
     }
+}
+
+#[test]
+fn a_probe_follows_a_command_whose_parts_do_not_arrive() {
+    let (_directory, path, listener) = silent();
+    let deadline = deadline_after(LIMIT);
+    let handshake = Handshake::open(&Endpoint::unix(path), deadline, limits(), None).unwrap();
+    let link = handshake.authenticated().unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    let take = |_: &[u8]| Ok(ControlFlow::Continue(()));
+    assert_timeout(takes_its_limit(|| link.call_in_parts(&getinfo(), LONG, take)));
+    link.end(&Disconnect::Closed);
+    let lines = BufReader::new(peer).lines().map(Result::unwrap);
+    assert_eq!(lines.filter(|line| line.starts_with("GETINFO torcon/sync/")).count(), 1);
+}
+
+#[test]
+fn a_reply_that_the_reader_is_handing_over_at_the_deadline_is_awaited() {
+    let (socket, _peer) = UnixStream::pair().unwrap();
+    let (_events, queue) = backlog(0);
+    let connection = Arc::new(Connection::new(Stream::Unix(socket), REPLIES, queue));
+    let link = Link::new(Arc::clone(&connection), Peer::of(&connection.stream));
+    let clock = ManualClock::start();
+    let deadline = deadline_after(LONG);
+    let ticket = link.submit(&getinfo(), deadline, LONG).unwrap();
+    // The reader has the whole reply.
+    let bytes = b"250 OK\r\n";
+    let route = connection.router.lock().route_reply(bytes).unwrap();
+    let ReplyRoute::Waiter(Waiter::Whole(sender)) = route else { panic!("it has a caller") };
+    clock.advance(LONG);
+    clock.tick_by(TICK);
+    let start = now();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let _clock = clock.on_this_thread();
+            ticket.wait_as(false, deadline, LONG)
+        });
+        // The caller reads the clock again and again while it waits behind its deadline.
+        let is_waiting = |own: u32| elapsed_since(start) > (own + 10) * TICK;
+        let mut own = 1..;
+        while !own.next().is_some_and(is_waiting) && !waiting.is_finished() {
+            thread::yield_now();
+        }
+        let reply = Reply::parse(bytes.to_vec()).unwrap();
+        sender.send(Ok(SequencedReply { reply, events_before: 0 }));
+        assert_eq!(waiting.join().unwrap().unwrap().reply.code(), 250);
+    });
 }

@@ -1,21 +1,26 @@
 //! Callers, and a peer that reads and answers when the test says so.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+
 use super::{LIMIT, getinfo, next, open};
 use crate::clock::{ManualClock, deadline_after, elapsed_since, now};
 use crate::error::{Disconnect, Error, ProtocolError};
 use crate::event::{EventKind, EventText};
+use crate::link::backlog::backlog;
 use crate::link::connection::Purpose;
 use crate::link::reply_channel::reply_channel;
 use crate::link::router::{Waiter, probe_key};
 use crate::link::transport::WriteOutcome;
-use crate::link::{BufferLimits, EventCallback, EventListener, Link, LinkLimits};
+use crate::link::{
+    BufferLimits, Connection, EventCallback, EventListener, Link, LinkLimits, Stream,
+};
 use crate::sync::channel::{Sender, unbounded};
 use crate::wire::{Limits, Request};
 
@@ -98,7 +103,7 @@ fn a_request_that_was_written_in_part_before_its_deadline_ends_the_connection() 
     let ended = (0..2).find_map(|_| link.submit(&request, deadline_after(LIMIT), LIMIT).err());
     drop(clock);
     let Some(Error::Closed(Disconnect::Write(error))) = &ended else { panic!("{ended:?}") };
-    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!(matches!(link.closed_reason(), Some(Disconnect::Write(_))));
 }
 
@@ -270,4 +275,16 @@ fn a_listener_that_closes_its_connection_does_not_wait_for_itself() {
     socket.write_all(b"650 BW 1 2\r\n").unwrap();
     let took = took.recv_timeout(LIMIT).unwrap();
     assert!(took < LIMIT, "{took:?}");
+}
+
+#[test]
+fn a_request_that_cannot_be_written_ends_a_connection_that_the_peer_has_not_closed() {
+    // The caller does not wait, and this connection has no reader thread.
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+    let (_events, queue) = backlog(0);
+    let connection = Connection::new(Stream::Unix(socket.into()), REPLIES, queue);
+    connection.send_unawaited(&getinfo()).unwrap();
+    let router = connection.router.lock();
+    let Some(Disconnect::Write(error)) = router.end_reason() else { panic!("it goes on") };
+    assert_eq!(error.kind(), io::ErrorKind::NotConnected);
 }

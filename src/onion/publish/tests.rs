@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{EventNeeds, Publication, Publisher};
 use crate::error::Error;
+use crate::link::logged_by;
 use crate::onion::status::{AtDisconnection, UploadLimits};
 use crate::testkit::{Answer, FakeTor};
 
@@ -55,6 +56,21 @@ fn a_service_does_without_the_events_that_it_does_not_need() {
         assert_eq!(accepted, subscribed, "without {refused:?}");
         assert_eq!(publisher.has_uploads(), subscribed.contains("HS_DESC"));
     }
+}
+
+#[test]
+fn only_the_first_subscription_logs_that_events_were_refused() {
+    // Under the lock of a later one no logger may run.
+    let tor = tor(&["HS_DESC", "SIGNAL"]);
+    let controller = tor.controller();
+    let mut publisher = None;
+    let start = || publisher = Publisher::start(&controller, needs(false, true), None).ok();
+    let logged = logged_by(start);
+    assert_eq!(logged.len(), 2, "{logged:?}");
+    let publisher = publisher.unwrap();
+    let mut again = Ok(0);
+    assert_eq!(logged_by(|| again = publisher.subscribe(&controller)), [""; 0]);
+    assert_eq!(again.unwrap(), 2);
 }
 
 #[test]

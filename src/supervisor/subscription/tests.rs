@@ -6,26 +6,31 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Sink, Subscription};
-use crate::clock::deadline_after;
+use crate::clock::{ManualClock, deadline_after};
 use crate::controller::Controller;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::link::EventBatch;
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, Sender, unbounded};
+#[cfg(feature = "testkit")]
+use crate::testkit::FakeTor;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// The events and the gaps that were queued.
 #[derive(Default)]
-struct Markers(Mutex<usize>);
+struct Queued(Mutex<Vec<String>>, Mutex<Vec<Duration>>);
 
-impl Sink for Markers {
-    fn events(&self, _batch: &EventBatch<'_>) {}
+impl Sink for Queued {
+    fn events(&self, batch: &EventBatch<'_>) {
+        self.0.lock().extend(batch.events().map(|event| event.text().to_string()));
+    }
 
     fn lose(&self, _batch: &EventBatch<'_>) {}
 
-    fn reconnected(&self, _gap: Duration) -> bool {
-        *self.0.lock() += 1;
+    fn reconnected(&self, gap: Duration) -> bool {
+        self.1.lock().push(gap);
         true
     }
 
@@ -94,21 +99,63 @@ fn connection() -> Controller {
 
 #[test]
 fn a_new_connection_has_its_marker_also_if_the_end_of_the_former_is_reported_later() {
-    let markers = Arc::new(Markers::default());
-    let sink: Arc<dyn Sink> = markers.clone();
-    let subscription = Subscription::new([].into(), sink);
+    let queued = Arc::new(Queued::default());
+    let subscription = Subscription::new([].into(), queued.clone());
+    let markers = || queued.1.lock().len();
     let connections = [connection(), connection(), connection()];
     for (generation, controller) in (1..).zip(&connections) {
         subscription.connect(controller, generation, deadline_after(LIMIT)).unwrap();
         // The same connection again changes nothing.
         subscription.connect(controller, generation, deadline_after(LIMIT)).unwrap();
     }
-    assert_eq!(*markers.0.lock(), 2);
+    assert_eq!(markers(), 2);
     connections.iter().for_each(Controller::hang_up);
-    assert_eq!(*markers.0.lock(), 2);
+    assert_eq!(markers(), 2);
     subscription.end();
     subscription.connect(&connection(), 9, deadline_after(LIMIT)).unwrap();
-    assert_eq!(*markers.0.lock(), 2, "the subscription has ended");
+    assert_eq!(markers(), 2, "the subscription has ended");
+}
+
+#[test]
+fn the_gap_of_a_marker_begins_at_the_end_of_the_former_connection() {
+    const GAP: Duration = Duration::from_secs(7);
+    let queued = Arc::new(Queued::default());
+    let subscription = Subscription::new([].into(), queued.clone());
+    let [former, next] = [connection(), connection()];
+    let clock = ManualClock::start();
+    subscription.connect(&former, 1, deadline_after(LIMIT)).unwrap();
+    clock.advance(GAP);
+    former.hang_up();
+    clock.advance(GAP);
+    subscription.connect(&next, 2, deadline_after(LIMIT)).unwrap();
+    assert_eq!(*queued.1.lock(), [GAP]);
+}
+
+#[cfg(feature = "testkit")]
+#[test]
+fn events_of_the_former_connection_are_not_queued_while_the_next_one_is_subscribed_to() {
+    let (former, next) = (Arc::new(FakeTor::start()), FakeTor::start());
+    let controllers = [former.controller(), next.controller()];
+    let queued = Arc::new(Queued::default());
+    let subscription = Subscription::new([EventKind::Bw].into(), queued.clone());
+    let event_of = |tor: &FakeTor, controller: &Controller, event| {
+        tor.send_event(event);
+        // The reply is behind the event.
+        controller.get_info_one("version").unwrap();
+    };
+    subscription.connect(&controllers[0], 1, deadline_after(LIMIT)).unwrap();
+    event_of(&former, &controllers[0], "BW 1 1");
+    let (of_answer, controller) = (Arc::clone(&former), controllers[0].clone());
+    next.answer_with(move |_, command| {
+        if command == "SETEVENTS BW" {
+            event_of(&of_answer, &controller, "BW 2 2");
+        }
+        None
+    });
+    subscription.connect(&controllers[1], 2, deadline_after(LIMIT)).unwrap();
+    event_of(&next, &controllers[1], "BW 3 3");
+    assert_eq!(*queued.0.lock(), ["BW 1 1", "BW 3 3"]);
+    assert_eq!(queued.1.lock().len(), 1);
 }
 
 #[test]
