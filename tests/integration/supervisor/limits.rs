@@ -26,7 +26,7 @@ fn statuses_and_markers_of_slow_closures_are_bounded() {
         drop(test_says.wait_timeout(LIMIT));
     };
     supervisor.on_status(stuck).unwrap();
-    for _ in 0..20 {
+    for _ in 0..30 {
         let count = Arc::clone(&markers);
         let listener = move |_: &torcon::Event| {
             count.fetch_add(1, Ordering::SeqCst);
@@ -46,7 +46,8 @@ fn statuses_and_markers_of_slow_closures_are_bounded() {
     // One is running, and 32 wait.
     assert!(statuses <= 33, "{statuses} statuses of {ROUNDS} connections");
     let markers = markers.load(Ordering::SeqCst);
-    assert!(markers < 100, "{markers} markers with room for 78");
+    // The limit, and 64 KiB for markers alone.
+    assert!(markers <= (10_000 + (64 << 10)) / 128, "{markers} of 30 closures");
     supervisor.stop();
 }
 

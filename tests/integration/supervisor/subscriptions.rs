@@ -13,7 +13,7 @@ use crate::support::signal::signal;
 use crate::support::watchdog::eventually;
 
 /// A duration that only an operation that waits for tor reaches.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// Returns a tor that sends an event right behind the reply to each subscription to it.
 fn talkative() -> FakeTor {

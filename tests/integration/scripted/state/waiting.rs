@@ -158,7 +158,7 @@ pub(super) fn resident() -> u64 {
 
 #[test]
 fn circuits_that_end_while_another_is_launched_take_little_memory() {
-    const COUNT: u32 = 200_000;
+    const COUNT: u32 = 50_000;
     exclusive(|| {
         let (tor, controller, state) = followed(&[], &[], |script| {
             script.expect("EXTENDCIRCUIT 0");
