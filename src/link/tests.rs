@@ -221,7 +221,9 @@ fn a_close_logs_a_listener_that_is_still_running_and_none_that_has_returned() {
         begun.recv_timeout(LIMIT).unwrap();
         let threads = running_after(|| link.close(limit));
         let listener = "a listener is still running after its connection was closed";
-        assert_eq!(threads, if is_busy { vec![listener] } else { vec![] });
+        assert_eq!(threads.iter().any(|thread| thread == listener), is_busy, "{threads:?}");
+        // On a loaded machine the reader thread may need more than the short limit too.
+        assert!(is_busy || threads.is_empty(), "{threads:?}");
         drop((resume, link));
         peer.join().unwrap();
     }
