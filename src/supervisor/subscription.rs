@@ -61,6 +61,8 @@ struct Progress {
     generation: u64,
     /// When the last connection ended, until the marker of the next one is queued.
     silent_since: Option<Instant>,
+    /// Whether the marker of the present connection is queued, or the connection needs none.
+    is_marked: bool,
     /// Whether the present connection has ended.
     ended: bool,
     /// Whether the subscription has ended.
@@ -93,7 +95,8 @@ impl Subscription {
         made
     }
 
-    /// Does what [`connect`](Self::connect) does under the lock of the hook. Returns the former hook.
+    /// Does what [`connect`](Self::connect) does under the lock of the hook. Returns the former
+    /// hook.
     fn make(
         self: &Arc<Self>,
         controller: &Controller,
@@ -114,6 +117,7 @@ impl Subscription {
                 progress.silent_since.get_or_insert_with(clock::now);
             }
             progress.generation = generation;
+            progress.is_marked = progress.silent_since.is_none();
             progress.ended = false;
         }
         let events = ConnectionHook { subscription: Arc::clone(self), generation };
@@ -122,12 +126,8 @@ impl Subscription {
             false => controller.hook_before(&self.kinds, Arc::new(events), deadline)?,
         };
         let former = hook.replace((generation, guard));
-        let mut progress = self.progress.lock();
-        // Otherwise no event of this connection has been queued, and the gap continues.
-        if !progress.ended {
-            // Without room, the marker waits for the next event.
-            let _ = self.mark(&mut progress);
-        }
+        // Without room, the marker waits for the next event.
+        let _ = self.mark(&mut self.progress.lock());
         Ok(former)
     }
 
@@ -145,14 +145,19 @@ impl Subscription {
         drop(hook);
     }
 
-    /// Queues the marker, if one is due. Returns `false` if there is no room for it.
+    /// Queues the marker of the present connection, unless that was done before. Returns `false` if
+    /// events of this connection would precede it: there is no room for it, or the connection has
+    /// ended without it, and the gap continues.
     fn mark(&self, progress: &mut Progress) -> bool {
-        let Some(since) = progress.silent_since else { return true };
-        let is_marked = self.sink.reconnected(clock::elapsed_since(since));
-        if is_marked {
-            progress.silent_since = None;
+        if let (false, false, Some(since)) =
+            (progress.is_marked, progress.ended, progress.silent_since)
+        {
+            if self.sink.reconnected(clock::elapsed_since(since)) {
+                progress.is_marked = true;
+                progress.silent_since = None;
+            }
         }
-        is_marked
+        progress.is_marked
     }
 }
 
@@ -172,8 +177,8 @@ impl EventHook for ConnectionHook {
     fn batch(&self, batch: &EventBatch<'_>) {
         let mut progress = self.subscription.progress.lock();
         if progress.generation == self.generation && !progress.over {
-            // Events of the last read may follow the end, and belong before the marker.
-            if progress.ended || self.subscription.mark(&mut progress) {
+            // Events of the last read may follow the end, and belong before the next marker.
+            if self.subscription.mark(&mut progress) {
                 self.subscription.sink.events(batch);
             } else {
                 // Receivers can make room at any moment, and the events would precede the marker.

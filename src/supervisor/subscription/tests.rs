@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{Sink, Subscription};
+use super::{ConnectionHook, Sink, Subscription};
 use crate::clock::{ManualClock, deadline_after};
 use crate::controller::Controller;
-use crate::error::Error;
+use crate::error::{Disconnect, Error};
 use crate::event::EventKind;
-use crate::link::EventBatch;
+use crate::link::{EventBatch, EventHook as _};
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, Sender, unbounded};
 #[cfg(feature = "testkit")]
@@ -174,6 +174,33 @@ fn events_are_lost_while_there_is_no_room_for_the_marker_before_them() {
     sink.is_full.store(false, Ordering::SeqCst);
     second.drop_guards().unwrap();
     assert_eq!([next(), next()], ["marker", "events 2"]);
+}
+
+// They were queued before the marker of the next connection, which has none of their own.
+#[test]
+fn events_behind_the_end_of_a_connection_without_marker_are_lost() {
+    let (sink, calls) = Calls::new();
+    let receiver: Arc<dyn Sink> = sink.clone();
+    let subscription = Subscription::new([EventKind::Bw].into(), receiver);
+    let next = || calls.recv_timeout(LIMIT).unwrap();
+    let [first, second, third] = [connection(), connection(), connection()];
+    subscription.connect(&first, 1, deadline_after(LIMIT)).unwrap();
+    assert_eq!(next(), "events 2");
+    first.hang_up();
+    sink.is_full.store(true, Ordering::SeqCst);
+    subscription.connect(&second, 2, deadline_after(LIMIT)).unwrap();
+    assert_eq!(next(), "lost 2");
+    sink.is_full.store(false, Ordering::SeqCst);
+    // A thread that closes the connection reports the end before the events of the last read.
+    ConnectionHook { subscription: Arc::clone(&subscription), generation: 2 }
+        .ended(&Disconnect::Closed);
+    second.drop_guards().unwrap();
+    assert_eq!(next(), "lost 2");
+    subscription.connect(&third, 3, deadline_after(LIMIT)).unwrap();
+    assert_eq!([next(), next()], ["marker", "events 2"]);
+    ConnectionHook { subscription, generation: 3 }.ended(&Disconnect::Closed);
+    third.drop_guards().unwrap();
+    assert_eq!(next(), "events 2");
 }
 
 #[test]
