@@ -22,8 +22,8 @@ const INDICATOR: u8 = 0x60;
 /// [`INDICATOR`], the only value that tor writes.
 const HASHED_BYTES: usize = 65_536;
 
-/// How often a connection that waits for the closure of another one asks whether it is canceled: the
-/// wait for a lock cannot be ended.
+/// How often a connection that waits for the closure of another one asks whether it is canceled:
+/// the wait for a lock cannot be ended.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The password of a control port, which can be any bytes.
@@ -150,8 +150,8 @@ impl PasswordSource {
     /// Returns the password, or `None` if there is none or the closure returns none.
     ///
     /// Waits for at most `limit` while the closure runs for another connection. For a connection
-    /// that the closure itself opens, it is not called again, and the password is `None`. An error of
-    /// `check` ends the wait, and the closure is not called.
+    /// that the closure itself opens, it is not called again, and the password is `None`. An error
+    /// of `check` ends the wait, and the closure is not called.
     pub(crate) fn password(
         &self,
         limit: Duration,

@@ -236,8 +236,9 @@ impl<T, L> BacklogSender<T, L> {
 }
 
 impl<T: Item, L: Default> BacklogSender<T, L> {
-    /// Queues an item of `size` bytes, for which there must be [room](Self::fits), or a marker. If the receivers
-    /// were dropped it is returned, since the caller may hold a lock under which it must not be dropped.
+    /// Queues an item of `size` bytes, for which there must be [room](Self::fits), or a marker,
+    /// which needs [less](Self::fits_marker). If the receivers were dropped it is returned, since
+    /// the caller may hold a lock under which it must not be dropped.
     pub(crate) fn send(&mut self, item: T, size: usize) -> Result<(), T> {
         let mut queue = self.shared.queue.lock();
         if queue.receivers_gone {

@@ -24,8 +24,8 @@ use crate::wire::Request;
 /// How long a caller waits at the end of the connection until the hooks have returned.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The number of batches after which a writer whose request is written gives its turn to another. The
-/// models of threads have too few callers for more than two.
+/// The number of batches after which a writer whose request is written gives its turn to another.
+/// The models of threads have too few callers for more than two.
 const MAX_BATCHES: usize = if cfg!(shuttle) { 2 } else { 8 };
 
 /// The step for which the caller of [`Connection::write`] waits.

@@ -23,10 +23,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The closures of a supervisor run on the thread `torcon-notify`, one at a time and in order, also
 /// across connections. A closure may do anything, such as send commands and wait, but holds a
 /// [`Weak`] and not an `Arc` of the supervisor. Meanwhile later events are queued, up to
-/// [`event_limit`](crate::ConnectOptions::event_limit) bytes for all listeners; beyond that they are
-/// dropped, and [`Event::Lagged`] and [`on_lagged`](Self::on_lagged) report their number.
-/// [`Event::Reconnected`] has room for 64 KiB more, since a full queue of events is no reason to lose
-/// it. A closure that panics is removed, and the panic is logged.
+/// [`event_limit`](crate::ConnectOptions::event_limit) bytes for all listeners; beyond that they
+/// are dropped, and [`Event::Lagged`] and [`on_lagged`](Self::on_lagged) report their number.
+/// [`Event::Reconnected`] has room for 64 KiB more, since a full queue of events is no reason to
+/// lose it. A closure that panics is removed, and the panic is logged.
 ///
 /// No event is delivered twice. Events that tor sends between two connections are not received. In
 /// their place, listeners of kinds and queues get [`Event::Reconnected`]; listeners of types and of

@@ -324,8 +324,8 @@ impl Settings {
             return Ok(unrestored);
         }
         let present = match controller.execute_before(&OnionClientAuthView::new(), deadline) {
-            // A filter may refuse the query, and the key of another program may not be readable. tor
-            // replaces a key that it has by the same key.
+            // A filter may refuse the query, and the key of another program may not be readable.
+            // tor replaces a key that it has by the same key.
             Err(error) if is_refusal(&error) => Vec::new(),
             present => present?.0,
         };

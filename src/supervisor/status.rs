@@ -29,8 +29,8 @@ pub enum SupervisorStatus {
     /// There is no connection to tor.
     #[non_exhaustive]
     Connecting {
-        /// The number of this attempt, counted from 1 since the last connection that lasted at least a
-        /// second.
+        /// The number of this attempt, counted from 1 since the last connection that lasted at
+        /// least a second.
         attempt: u32,
         /// When the attempt begins or began.
         next: Instant,

@@ -203,7 +203,8 @@ fn a_listener_that_is_added_during_the_end_gets_each_status() {
     notifications.start(|_| {}).unwrap();
     let calls = Calls::new();
     let status = calls.status();
-    // The thread that adds it keeps the present status. Before it queues the call, the supervisor ends.
+    // The thread that adds it keeps the present status. Before it queues the call, the supervisor
+    // ends.
     assert!(status.keep(SupervisorStatus::Restoring));
     assert!(status.keep(SupervisorStatus::Stopped));
     notifications.status(Arc::clone(&status));

@@ -364,8 +364,8 @@ fn a_setting_that_tor_refuses_the_second_time_is_restored_and_tried_at_the_next_
     assert_eq!(options(&settings), [r#"MaxCircuitDirtiness 1 sent Some(["600"])"#]);
 }
 
-/// Runs a call with a tor that does not answer the last command of the script, and requires that the
-/// call ends at its limit and sends nothing behind that command.
+/// Runs a call with a tor that does not answer the last command of the script, and requires that
+/// the call ends at its limit and sends nothing behind that command.
 fn assert_silence_ends(
     script: impl FnOnce(&mut Script) + Send + 'static,
     call: impl FnOnce(&Controller, Instant) -> Result<()>,

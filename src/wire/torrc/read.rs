@@ -9,9 +9,9 @@ use crate::wire::quoted::{split_quoted, unescape_cstring};
 /// The name and the value of an option.
 type OptionLine<'a> = (&'a [u8], Cow<'a, [u8]>);
 
-/// Returns the options of a configuration text for which `is_wanted` returns `true`, up to the first
-/// syntax error, for which tor refuses the whole text. The values of other options are not copied,
-/// since they may be secret.
+/// Returns the options of a configuration text for which `is_wanted` returns `true`, up to the
+/// first syntax error, for which tor refuses the whole text. The values of other options are not
+/// copied, since they may be secret.
 ///
 /// The `+` in front of a name, which appends to an option, is removed. Lines with a `/`, which clear
 /// an option, are skipped.

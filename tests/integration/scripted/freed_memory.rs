@@ -27,7 +27,8 @@ const OVERWRITTEN: usize = 16;
 struct Masked(Vec<u8>);
 
 impl Masked {
-    /// Returns a key of random letters. It is longer than what a search for a byte leaves on the stack.
+    /// Returns a key of random letters. It is longer than what a search for a byte leaves on the
+    /// stack.
     fn new() -> Self {
         let mut bytes = Zeroizing::new([0; 200]);
         getrandom::fill(&mut *bytes).unwrap();
@@ -99,8 +100,8 @@ impl Masked {
 }
 
 /// Plays a tor that accepts every command, and answers `ADD_ONION NEW` with the key, and `GETINFO
-/// config-text` with the key and many other lines. A `GETINFO version` and the command behind it are
-/// answered only after the probe `GETINFO torcon/sync/N`.
+/// config-text` with the key and many other lines. A `GETINFO version` and the command behind it
+/// are answered only after the probe `GETINFO torcon/sync/N`.
 fn play(mut socket: UnixStream, key: &Masked) {
     let mut buffer = Zeroizing::new([0; 65_536]);
     let mut filled = 0;

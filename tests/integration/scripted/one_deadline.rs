@@ -84,8 +84,8 @@ fn a_command_waits_to_be_written_and_for_its_reply_with_one_time_limit() {
     let patient = controller.clone();
     let other = start(move || patient.command(&format!("GETINFO {}", "a".repeat(900_000))));
     let hurried = controller.with_timeout(CALL);
-    // The other command is being written by then, so that this one waits for its turn; otherwise only
-    // its reply is late.
+    // The other command is being written by then, so that this one waits for its turn; otherwise
+    // only its reply is late.
     std::thread::sleep(FIRST_STEP / 5);
     let begin = Instant::now();
     let error = hurried.command("GETINFO version").unwrap_err();
