@@ -2,6 +2,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use crate::names::printable;
+
 /// The error of a reply that could not be buffered. The connection stays open.
 ///
 /// # Examples
@@ -68,7 +70,7 @@ impl BufferError {
 impl fmt::Display for BufferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { command, problem } = &*self.inner;
-        write!(f, "cannot buffer the reply to {command}: {problem}")
+        write!(f, "cannot buffer the reply to {}: {problem}", printable(&**command))
     }
 }
 

@@ -111,7 +111,7 @@ pub enum VerifyProblem {
         key: Fingerprint,
     },
     /// The algorithm of a signature is neither `sha1` nor `sha256`.
-    #[error("the digest algorithm {algorithm} is not supported")]
+    #[error("the digest algorithm {} is not supported", printable(&**.algorithm))]
     Algorithm {
         /// The name in the line.
         algorithm: Box<str>,
