@@ -250,6 +250,13 @@ mod tests {
     }
 
     #[test]
+    fn a_version_with_characters_that_do_not_print_is_escaped() {
+        let version = TorVersion::from_text("0.4.9.11 (a\n\u{1b}[31m\u{202e})");
+        assert_eq!(version.to_string(), r"0.4.9.11 (a\n\u{1b}[31m\u{202e})");
+        assert_eq!(format!("{version:?}"), format!("TorVersion({:?})", version.as_str()));
+    }
+
+    #[test]
     fn invalid_versions_are_refused_from_users_and_kept_from_tor() {
         for text in ["", "0.4", "0.4.9.11.2", "0.4.x", "0.+4.1", "0.4.9-", "0.4.9 x", "v0.4.9"] {
             let error = text.parse::<TorVersion>().unwrap_err();

@@ -110,7 +110,7 @@ mod tests {
     use crate::error::Error;
 
     #[test]
-    fn a_line_is_bytes_and_text_and_debug_hides_a_secret() {
+    fn a_line_is_bytes_and_text_and_debug_escapes_it_without_a_secret() {
         for (bytes, text) in [(&b"s Exit"[..], "s Exit"), (b"", ""), (b"caf\xe9", "caf\u{fffd}")] {
             let line = Line::new(bytes);
             assert_eq!(line.bytes(), bytes);
@@ -119,6 +119,8 @@ mod tests {
             assert_eq!(format!("[{line:>8}]"), format!("[{text:>8}]"));
         }
         assert_eq!(format!("{:?}", Line::new(b"s Exit")), "\"s Exit\"");
+        let hostile = Line::new(b"a\n\x1b[31m\xe2\x80\xae\xff");
+        assert_eq!(format!("{hostile:?}"), r#""a\n\u{1b}[31m\u{202e}\xff""#);
         let secret = format!("{:?}", Line::new(b"PrivateKey=ED25519-V3:c2VjcmV0"));
         assert!(secret.contains("PrivateKey") && !secret.contains("c2Vj"), "{secret}");
     }

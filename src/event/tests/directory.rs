@@ -27,6 +27,9 @@ fn descchanged_is_its_name() {
     let changed = parse_as!(DescChanged, "DESCCHANGED");
     assert_eq!((changed.text(), changed.extra().count()), (&text("DESCCHANGED"), 0));
     assert_eq!(parse_as!(DescChanged, "DESCCHANGED NEW=1").extra().count(), 1);
+    let hostile = parse_as!(DescChanged, "DESCCHANGED NEW=a\x1b[31m\u{202e}");
+    let fields: Vec<_> = hostile.extra().map(|field| format!("{field:?}")).collect();
+    assert_eq!(fields, [r#"NEW="a\u{1b}[31m\u{202e}""#]);
 }
 
 #[test]

@@ -72,6 +72,13 @@ fn progress_is_printed_with_the_text_of_tor() {
     assert_eq!(shown.to_string(), "5% (conn): Connecting to a relay");
     shown.warning = Some("Connection refused".to_owned());
     assert_eq!(shown.to_string(), "5% (conn): Connecting to a relay (Connection refused)");
+    let hostile = || "a\n\u{1b}[31m\u{202e}".to_owned();
+    let (tag, summary, warning) = (hostile(), hostile(), Some(hostile()));
+    let escaped = r"a\n\u{1b}[31m\u{202e}";
+    assert_eq!(
+        Progress { percent: 5, tag, summary, warning }.to_string(),
+        format!("5% ({escaped}): {escaped} ({escaped})")
+    );
     assert_eq!(Progress::default().to_string(), "0%");
     assert!(!shown.is_done());
     assert!(progress(100, "done", "Done").is_done());

@@ -163,6 +163,13 @@ fn debug_shows_the_code_and_the_size_of_a_reply_and_the_text_of_a_line() {
 }
 
 #[test]
+fn debug_of_a_line_escapes_what_does_not_print() {
+    let reply = Reply::parse(b"250 a\r[notice]\x1b[31m\xe2\x80\xae\xff\r\n".to_vec()).unwrap();
+    let line = format!("{:?}", reply.lines().next().unwrap());
+    assert_eq!(line, r#"250 "a\r[notice]\u{1b}[31m\u{202e}\xff""#);
+}
+
+#[test]
 fn the_lines_know_their_number_from_both_ends() {
     let reply = reply("250-a=1\n250-b=2\n250 OK\n");
     let mut lines = reply.lines();
