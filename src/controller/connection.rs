@@ -21,6 +21,8 @@ type CloseHook = Box<dyn FnOnce(&Controller) + Send>;
 /// Hooks that run before a deliberate close.
 #[derive(Default)]
 pub(in crate::controller) struct CloseHooks {
+    /// Whether they have run or are about to.
+    have_run: bool,
     next: u64,
     hooks: Vec<(u64, CloseHook)>,
 }
@@ -259,8 +261,18 @@ impl Controller {
         hook.is_some()
     }
 
+    /// Returns whether this program is closing the connection or quits: a close hook that is added now
+    /// is not called.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.inner.close_hooks.lock().have_run
+    }
+
     pub(in crate::controller) fn run_close_hooks(&self) {
-        let hooks = mem::take(&mut self.inner.close_hooks.lock().hooks);
+        let hooks = {
+            let mut close_hooks = self.inner.close_hooks.lock();
+            close_hooks.have_run = true;
+            mem::take(&mut close_hooks.hooks)
+        };
         if hooks.is_empty() || !self.is_alive() {
             return;
         }

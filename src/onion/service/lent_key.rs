@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::ServiceInner;
 use crate::command::{OnionClientAuthAdd, OnionClientAuthView};
 use crate::controller::{CloseHookId, Controller};
-use crate::error::{Error, Result};
+use crate::error::{Disconnect, Error, Result};
 use crate::names::ClientAuthKey;
 
 /// A key that was added to tor for checks.
@@ -55,6 +55,10 @@ impl ServiceInner {
             let outcome = controller.remove_onion_client_auth(address);
             removed.store(outcome.is_ok(), Ordering::Release);
         });
+        if controller.is_closing() {
+            controller.cancel_close_hook(close_hook);
+            return Err(Disconnect::Closed.into());
+        }
         let command = OnionClientAuthAdd::new(address, key);
         let outcome = match controller.execute(&command) {
             Err(error @ (Error::Rejected(_) | Error::InvalidInput(_))) => {

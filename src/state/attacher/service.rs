@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::attach_loop::{AttachLoop, Message};
 use super::leave_streams::LeaveStreams;
 use crate::clock::{self, deadline_after};
-use crate::controller::{CloseHookId, Controller, HookGuard};
-use crate::error::{Error, InvalidInput, Result};
+use crate::controller::{Controller, HookGuard};
+use crate::error::{Disconnect, Error, InvalidInput, Result};
 use crate::link::CommandLock;
 use crate::names::TorFeature;
 use crate::state::generation::Generation;
@@ -26,6 +26,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 struct AttachService {
     /// Held across commands, so it is taken before every other lock of the connection.
     running: CommandLock<Option<Running>>,
+    /// Whether [`close`](Self::close) is called before the program closes the connection. Changed under
+    /// the lock.
+    has_close_hook: AtomicBool,
     /// Whether this program has switched the option on through this connection or an earlier one of
     /// the same state, and no [`Running`] will restore it.
     is_left_on: AtomicBool,
@@ -37,7 +40,6 @@ struct Running {
     users: usize,
     option: Arc<LeaveStreams>,
     messages: Sender<Message>,
-    close_hook: CloseHookId,
     /// Follows the changes of the option.
     _hook: Option<HookGuard>,
 }
@@ -74,6 +76,14 @@ impl AttachGuard {
         let controller = &generation.controller.with_timeout(limit);
         let service = controller.shared::<AttachService>();
         let mut running = service.running.lock_before("SETCONF", deadline, limit)?;
+        if !service.has_close_hook.swap(true, Ordering::AcqRel) {
+            let service = Arc::clone(&service);
+            controller.before_close(move |controller| service.close(controller));
+        }
+        // A close that begins later waits for the lock.
+        if controller.is_closing() {
+            return Err(Disconnect::Closed.into());
+        }
         let running_now = match &mut *running {
             Some(running) => {
                 running.option.keep_on(controller, deadline)?;
@@ -139,12 +149,20 @@ impl AttachService {
         };
         let Some(last) = last else { return };
         let limit = controller.timeout().min(STOP_LIMIT);
-        let option = Arc::clone(&last.option);
         let outcome = last.stop(&controller.with_timeout(limit));
-        self.is_left_on.store(option.hand_over(), Ordering::Release);
+        self.is_left_on.store(last.option.hand_over(), Ordering::Release);
         // A logger may attach streams.
         drop(running);
         log_stop(outcome);
+    }
+
+    /// Makes tor attach streams again before the program closes the connection.
+    fn close(&self, controller: &Controller) {
+        let running = self.running.lock_within("SETCONF", controller.timeout());
+        log_stop(running.and_then(|running| match &*running {
+            Some(running) => running.stop(controller),
+            None => Ok(()),
+        }));
     }
 }
 
@@ -168,34 +186,21 @@ impl Running {
             let _ = option.restore(controller, deadline);
             return Err(no_thread(&error));
         }
-        let close_hook = {
-            let (option, messages) = (Arc::clone(&option), messages.clone());
-            controller
-                .before_close(move |controller| log_stop(stop(&option, &messages, controller)))
-        };
-        Ok(Self { users: 1, option, messages, close_hook, _hook: hook })
+        Ok(Self { users: 1, option, messages, _hook: hook })
     }
 
-    fn stop(self, controller: &Controller) -> Result<()> {
-        match controller.cancel_close_hook(self.close_hook) {
-            true => stop(&self.option, &self.messages, controller),
-            // The close hook has done it, since the connection is being closed.
-            false => Ok(()),
+    /// Makes tor attach streams again, including those that wait, within the time limit of the
+    /// controller.
+    fn stop(&self, controller: &Controller) -> Result<()> {
+        let deadline = deadline_after(controller.timeout());
+        let outcome = self.option.restore(controller, deadline);
+        let (sender, done) = bounded(0);
+        if self.messages.send(Message::Stop(sender)).is_ok() {
+            // Nothing is ever sent: the channel ends when the loop has dropped the sender.
+            let _ = clock::recv_until(&done, deadline);
         }
+        outcome
     }
-}
-
-/// Makes tor attach streams again, including those that wait, within the time limit of the
-/// controller.
-fn stop(option: &LeaveStreams, messages: &Sender<Message>, controller: &Controller) -> Result<()> {
-    let deadline = deadline_after(controller.timeout());
-    let outcome = option.restore(controller, deadline);
-    let (sender, done) = bounded(0);
-    if messages.send(Message::Stop(sender)).is_ok() {
-        // Nothing is ever sent: the channel ends when the loop has dropped the sender.
-        let _ = clock::recv_until(&done, deadline);
-    }
-    outcome
 }
 
 fn log_stop(outcome: Result<()>) {

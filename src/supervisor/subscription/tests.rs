@@ -176,7 +176,7 @@ fn events_are_lost_while_there_is_no_room_for_the_marker_before_them() {
     assert_eq!([next(), next()], ["marker", "events 2"]);
 }
 
-// They were queued before the marker of the next connection, which has none of their own.
+// They were queued before the marker of the next connection, which has no marker.
 #[test]
 fn events_behind_the_end_of_a_connection_without_marker_are_lost() {
     let (sink, calls) = Calls::new();

@@ -1,4 +1,4 @@
-//! A model of attachers: two are set and removed, one of them is slow, while streams arrive and the
+//! Models of attachers: two are set and removed, one of them is slow, while streams arrive and the
 //! connection ends.
 
 use std::collections::BTreeMap;
@@ -126,10 +126,11 @@ enum Ending {
     Last,
     ByTor,
     ByProgram,
+    /// By another thread of the program, at any moment.
+    ByThread,
 }
 
-fn attachers() {
-    let ending = [Ending::Last, Ending::ByTor, Ending::ByProgram][choose(3)];
+fn attachers(ending: Ending) {
     time::set_short(2 * SLOW);
     let (controller, socket) = connect();
     let tor = Arc::new(Mutex::new(Tor::default()));
@@ -157,6 +158,13 @@ fn attachers() {
             }
         })
     };
+    let closer = (ending == Ending::ByThread).then(|| {
+        let controller = controller.clone();
+        thread::spawn(move || {
+            (0..choose(300)).for_each(|_| thread::yield_now());
+            controller.close();
+        })
+    });
     let slow = {
         let state = state.clone();
         thread::spawn(move || {
@@ -168,6 +176,9 @@ fn attachers() {
     let first = Checked::set(&state, AttacherOptions::new(), to_first);
     // A stream is attached before the removal, unless the connection ends.
     let _ = attached.recv();
+    if let Some(closer) = closer {
+        closer.join().unwrap();
+    }
     let slow = slow.join().unwrap();
     if ending == Ending::ByProgram {
         controller.close();
@@ -188,12 +199,26 @@ fn attachers() {
     }
 }
 
+fn removed_at_the_end() {
+    attachers([Ending::Last, Ending::ByTor, Ending::ByProgram][choose(3)]);
+}
+
+fn closed_at_any_moment() {
+    attachers(Ending::ByThread);
+}
+
 #[test]
 fn every_stream_is_attached_and_the_option_is_restored() {
-    check(attachers);
+    check(removed_at_the_end);
+}
+
+#[test]
+fn a_close_at_any_moment_restores_the_option() {
+    check(closed_at_any_moment);
 }
 
 #[test]
 fn schedules_that_failed_pass() {
-    check_kept(attachers, &[Kept(Scheduler::Random, 1, 126)]);
+    check_kept(removed_at_the_end, &[Kept(Scheduler::Random, 1, 126)]);
+    check_kept(closed_at_any_moment, &[Kept(Scheduler::Random, 1, 11)]);
 }
