@@ -172,7 +172,8 @@ impl Controller {
     /// [`Error::Closed`](crate::Error::Closed). Undelivered events are discarded. A second call
     /// does nothing. If this program attaches streams to circuits
     /// ([`State::set_attacher`](crate::State::set_attacher)), commands that return this task to tor
-    /// are sent first, each with a time limit of one second.
+    /// are sent first, each with a time limit of one second. A thread that is setting an attacher at
+    /// this moment is waited for, for at most a second.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, for at most the [time limit](Self::with_timeout), and not at all if called from a
