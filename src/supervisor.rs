@@ -258,7 +258,7 @@ impl Supervisor {
     /// Blocks the current thread until tor has answered, for at most five seconds; until a launched tor
     /// has exited, as [`TorProcess::quit`](crate::TorProcess::quit) does; for at most one second each
     /// until the running closures of the supervisor and of its tor's controller have returned. An
-    /// attempt that is running is canceled, but not a password closure. Blocks for at most 95 seconds
+    /// attempt that is running is canceled, but not a password closure. Blocks for at most 96 seconds
     /// in all.
     ///
     /// # Examples
