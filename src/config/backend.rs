@@ -33,7 +33,7 @@ impl Backend {
     /// Returns the end of a call that begins now.
     pub(super) fn deadline(&self) -> Instant {
         match self {
-            Self::Tor(tor) => deadline_after(tor.controller.timeout()),
+            Self::Tor(tor) => tor.deadline(),
             Self::Offline => clock::now(),
         }
     }
@@ -97,6 +97,11 @@ impl TorBackend {
 
     pub(super) fn controller(&self) -> &Controller {
         &self.controller
+    }
+
+    /// Returns the end of a call that begins now.
+    pub(super) fn deadline(&self) -> Instant {
+        deadline_after(self.controller.timeout())
     }
 
     /// Returns the options of this tor. The first call subscribes, then reads them.

@@ -3,7 +3,6 @@ use super::backend::{Defaults, Read, TorBackend};
 use super::pending::GroupState;
 use super::schema::{OptionType, TorOption};
 use super::service_lines::DIRECTORY;
-use crate::clock::deadline_after;
 use crate::command::{ConfSetting, ResetConf, SetConf};
 use crate::error::{ConfigError, Error, Result};
 
@@ -75,7 +74,7 @@ impl Config {
         let _lock = lock.map(|lock| lock.lock(controller)).transpose()?;
         let mut lines = match rewritten.is_empty() {
             true => Vec::new(),
-            false => tor.groups(&rewritten, Read::Now, self.inner.backend.deadline())?,
+            false => tor.groups(&rewritten, Read::Now, tor.deadline())?,
         }
         .into_iter();
         let states = options.into_iter().map(|option| {
@@ -92,7 +91,7 @@ impl Config {
 fn send(tor: &TorBackend, states: &[(TorOption, GroupState)]) -> Result<()> {
     let form = SaveForm::of(states);
     let defaults = match form {
-        SaveForm::SetDefaults => Some(tor.defaults(deadline_after(tor.controller().timeout()))?),
+        SaveForm::SetDefaults => Some(tor.defaults(tor.deadline())?),
         SaveForm::Set | SaveForm::Reset => None,
     };
     let settings = settings(states, defaults);

@@ -89,12 +89,8 @@ impl Config {
             let is_own = |line: &ConfiguredLine| is_of_group(schema, &line.0, &option.group);
             let index = lines.iter().position(is_own).unwrap_or(lines.len());
             lines.retain(|line| !is_own(line));
-            let new = match self.state_after(
-                &pending,
-                &option,
-                Read::Cached,
-                self.inner.backend.deadline(),
-            )? {
+            let deadline = self.inner.backend.deadline();
+            let new = match self.state_after(&pending, &option, Read::Cached, deadline)? {
                 state if state.is_blank() && option.kind.is_reset_by_clearing() => Vec::new(),
                 GroupState::Lines(lines) => lines,
                 GroupState::Default => Vec::new(),
