@@ -205,7 +205,7 @@ mod tests {
             assert_eq!(format!("{source:?}"), text);
         }
     }
-    use crate::sync::channel::bounded;
+    use crate::sync::channel::{Receiver, Sender, bounded};
 
     #[test]
     fn the_hash_is_that_of_tor() {
@@ -265,14 +265,20 @@ mod tests {
         assert!(!format!("{known:?} {closure:?}").contains("hunter2"));
     }
 
-    #[test]
-    fn connections_call_the_closure_one_after_the_other_until_a_limit() {
-        let (asking, asked) = bounded(0);
+    /// Returns a closure that tells when it is called, and returns what it is sent then.
+    fn slow_closure() -> (PasswordSource, Receiver<()>, Sender<Option<Password>>) {
+        let (asking, asked) = bounded(1);
         let (answer, answered) = bounded(0);
         let source = PasswordSource::closure(move || {
             asking.send(()).unwrap();
             answered.recv().unwrap()
         });
+        (source, asked, answer)
+    }
+
+    #[test]
+    fn connections_call_the_closure_one_after_the_other_until_a_limit() {
+        let (source, asked, answer) = slow_closure();
         std::thread::scope(|scope| {
             scope.spawn(|| assert_eq!(given(&source).unwrap(), b"slow"));
             asked.recv().unwrap();
@@ -287,12 +293,7 @@ mod tests {
     #[test]
     fn a_wait_for_the_closure_ends_at_the_cancellation_and_asks_for_nothing() {
         let canceled = || Err(Canceled::new(Wait::Connect).into());
-        let (asking, asked) = bounded(1);
-        let (answer, answered) = bounded(0);
-        let source = PasswordSource::closure(move || {
-            asking.send(()).unwrap();
-            answered.recv().unwrap()
-        });
+        let (source, asked, answer) = slow_closure();
         std::thread::scope(|scope| {
             scope.spawn(|| assert_eq!(given(&source), None));
             asked.recv().unwrap();

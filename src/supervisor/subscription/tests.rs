@@ -158,8 +158,9 @@ fn events_of_the_former_connection_are_not_queued_while_the_next_one_is_subscrib
     assert_eq!(queued.1.lock().len(), 1);
 }
 
-#[test]
-fn events_are_lost_while_there_is_no_room_for_the_marker_before_them() {
+/// Returns a subscription with the calls of its receiver, and its second connection, for whose marker
+/// there was no room.
+fn connected_without_room() -> (Arc<Subscription>, Receiver<String>, Controller) {
     let (sink, calls) = Calls::new();
     let receiver: Arc<dyn Sink> = sink.clone();
     let subscription = Subscription::new([EventKind::Bw].into(), receiver);
@@ -172,25 +173,23 @@ fn events_are_lost_while_there_is_no_room_for_the_marker_before_them() {
     subscription.connect(&second, 2, deadline_after(LIMIT)).unwrap();
     assert_eq!(next(), "lost 2");
     sink.is_full.store(false, Ordering::SeqCst);
+    (subscription, calls, second)
+}
+
+#[test]
+fn events_are_lost_while_there_is_no_room_for_the_marker_before_them() {
+    let (_subscription, calls, second) = connected_without_room();
+    let next = || calls.recv_timeout(LIMIT).unwrap();
     second.drop_guards().unwrap();
     assert_eq!([next(), next()], ["marker", "events 2"]);
 }
 
-// They were queued before the marker of the next connection, which has no marker.
+// They were queued behind the events of the connection before, as if none had been missed.
 #[test]
 fn events_behind_the_end_of_a_connection_without_marker_are_lost() {
-    let (sink, calls) = Calls::new();
-    let receiver: Arc<dyn Sink> = sink.clone();
-    let subscription = Subscription::new([EventKind::Bw].into(), receiver);
+    let (subscription, calls, second) = connected_without_room();
     let next = || calls.recv_timeout(LIMIT).unwrap();
-    let [first, second, third] = [connection(), connection(), connection()];
-    subscription.connect(&first, 1, deadline_after(LIMIT)).unwrap();
-    assert_eq!(next(), "events 2");
-    first.hang_up();
-    sink.is_full.store(true, Ordering::SeqCst);
-    subscription.connect(&second, 2, deadline_after(LIMIT)).unwrap();
-    assert_eq!(next(), "lost 2");
-    sink.is_full.store(false, Ordering::SeqCst);
+    let third = connection();
     // A thread that closes the connection reports the end before the events of the last read.
     ConnectionHook { subscription: Arc::clone(&subscription), generation: 2 }
         .ended(&Disconnect::Closed);

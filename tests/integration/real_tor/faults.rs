@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
+use nix::sys::signal::SIGABRT;
 use torcon::names::Signal;
 use torcon::{Controller, Disconnect, Error, EventKind};
 
@@ -420,11 +421,7 @@ fn a_tor_that_dies_of_a_command_is_distinguished_from_a_refusal() {
     assert!(matches!(controller.closed_reason(), Some(Disconnect::EndOfStream)));
     let status = tor.wait(LIMIT);
     // Now and then another thread of tor aborts while tor exits: "Error locking a mutex".
-    assert!(
-        status.code() == Some(1)
-            || status.signal() == Some(nix::sys::signal::Signal::SIGABRT as i32),
-        "{status}"
-    );
+    assert!(status.code() == Some(1) || status.signal() == Some(SIGABRT as i32), "{status}");
 }
 
 /// Fills the socket of a stopped tor with small commands.

@@ -62,7 +62,6 @@ fn a_failed_launch_is_the_error_of_every_call() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
-/// Whether a process runs; a zombie does not count.
 fn entries() -> Vec<PathBuf> {
     let entries = fs::read_dir(std::env::temp_dir()).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
