@@ -396,6 +396,7 @@ mod tests {
         use crate::clock::{ManualClock, TICK, deadline_after};
         use crate::state::store::Store;
         use crate::state::tests::fake_tor::{Contents, FakeTor};
+        use crate::sync::atomic::AtomicBool;
         use crate::sync::channel::unbounded;
 
         const LIMIT: Duration = Duration::from_secs(60);
@@ -406,7 +407,9 @@ mod tests {
         });
         let deadline = deadline_after(LIMIT);
         let generation = Generation::new(&tor.controller, Store::new(false), deadline).unwrap();
-        let (option, _hook) = LeaveStreams::switch_on(&tor.controller, false, deadline).unwrap();
+        let is_left_on = AtomicBool::new(false);
+        let (option, _hook) =
+            LeaveStreams::switch_on(&tor.controller, &is_left_on, deadline).unwrap();
         let id = "5".parse().unwrap();
         let stream = generation.store.read(|tracker| tracker.stream(&id).unwrap().info());
         let (sender, messages) = unbounded();

@@ -23,19 +23,21 @@ pub(super) struct LeaveStreams {
     /// Whether the option was on before: another controller attaches streams too.
     was_on: bool,
     is_restored: AtomicBool,
-    /// Whether the connection ended before the option was restored.
+    /// Whether the option may be on although no restoration follows on this connection: its end or
+    /// the time limit of a command prevented one.
     is_left_on: AtomicBool,
 }
 
 impl LeaveStreams {
     /// Switches the option on, or takes it over if this program left it on when an earlier
     /// connection ended. The returned hook follows its changes; `None` if a filter in front of tor
-    /// refuses the event.
+    /// refuses the event. `is_left_on` is whether this program left it on, and becomes true if an
+    /// error does.
     ///
     /// Sends `SETEVENTS`, `GETCONF` and `SETCONF`.
     pub(super) fn switch_on(
         controller: &Controller,
-        was_left_on: bool,
+        is_left_on: &AtomicBool,
         deadline: Instant,
     ) -> Result<(Self, Option<HookGuard>)> {
         let reported = Arc::new(Notifier::default());
@@ -54,7 +56,7 @@ impl LeaveStreams {
         let is_on = read(controller, deadline)?;
         let option = Self {
             reported,
-            was_on: is_on && !was_left_on,
+            was_on: is_on && !is_left_on.load(Ordering::Acquire),
             is_restored: AtomicBool::new(false),
             is_left_on: AtomicBool::new(false),
         };
@@ -66,6 +68,7 @@ impl LeaveStreams {
                 let undo = format!("SETCONF {OPTION}=0");
                 let _ = controller.with_timeout(EVENT_LIMIT).queue_command(&undo);
             }
+            is_left_on.store(option.hand_over(), Ordering::Release);
             return Err(error);
         }
         Ok((option, hook))
@@ -78,7 +81,13 @@ impl LeaveStreams {
 
     fn set(&self, controller: &Controller, deadline: Instant) -> Result<()> {
         self.reported.update(|value| *value = None);
-        controller.execute_before(&SetConf::new([(OPTION, "1")]), deadline)?;
+        let set = controller.execute_before(&SetConf::new([(OPTION, "1")]), deadline);
+        // tor may execute a command whose reply is not read.
+        let is_unknown = |error: &Error| error.is_closed() || error.is_timeout();
+        if set.as_ref().is_err_and(is_unknown) {
+            self.is_left_on.store(true, Ordering::Release);
+        }
+        set?;
         self.wait_reported(true, deadline);
         // A tor that sends no `CONF_CHANGED` has confirmed the command as well.
         self.reported.update(|value| *value.get_or_insert(true));
@@ -113,7 +122,8 @@ impl LeaveStreams {
             return Ok(());
         }
         let restored = controller.execute_before(&SetConf::new([(OPTION, "0")]), deadline);
-        restored.inspect_err(|_| self.is_left_on.store(true, Ordering::Release))?;
+        self.is_left_on.store(restored.is_err(), Ordering::Release);
+        restored?;
         self.wait_reported(false, deadline);
         Ok(())
     }

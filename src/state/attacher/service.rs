@@ -91,9 +91,9 @@ impl AttachGuard {
                 running
             }
             none => {
-                let was_left_on = service.is_left_on.load(Ordering::Acquire);
-                let started = Running::start(generation, controller, was_left_on, deadline)?;
-                service.is_left_on.store(false, Ordering::Release);
+                let is_left_on = &service.is_left_on;
+                let started = Running::start(generation, controller, is_left_on, deadline)?;
+                is_left_on.store(false, Ordering::Release);
                 none.insert(started)
             }
         };
@@ -170,20 +170,21 @@ impl Running {
     fn start(
         generation: &Arc<Generation>,
         controller: &Controller,
-        was_left_on: bool,
+        is_left_on: &AtomicBool,
         deadline: Instant,
     ) -> Result<Self> {
         let (messages, inbox) = unbounded();
         // Added before the option, so that no stream is missed. Streams that wait already were left
         // to another controller.
         generation.store.add_attach_loop(messages.clone());
-        let (option, hook) = LeaveStreams::switch_on(controller, was_left_on, deadline)?;
+        let (option, hook) = LeaveStreams::switch_on(controller, is_left_on, deadline)?;
         let option = Arc::new(option);
         let attach_loop = AttachLoop::new(Arc::clone(generation), Arc::clone(&option), inbox);
         let thread = thread::Builder::new().name("torcon-streams".to_owned());
         if let Err(error) = thread.spawn(move || attach_loop.run()) {
             // The returned error is the cause.
             let _ = option.restore(controller, deadline);
+            is_left_on.store(option.hand_over(), Ordering::Release);
             return Err(no_thread(&error));
         }
         Ok(Self { users: 1, option, messages, _hook: hook })

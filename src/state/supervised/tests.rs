@@ -24,6 +24,7 @@ const FIRST: Contents = Contents {
     mappings: &["a.example 192.0.2.1 NEVER"],
     leaves_streams: false,
     refused: None,
+    unanswered: None,
 };
 
 const SECOND: Contents = Contents {
@@ -32,6 +33,7 @@ const SECOND: Contents = Contents {
     mappings: &[],
     leaves_streams: false,
     refused: None,
+    unanswered: None,
 };
 
 fn next<T>(channel: &Receiver<T>) -> T {

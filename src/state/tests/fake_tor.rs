@@ -25,6 +25,8 @@ pub(in crate::state) struct Contents {
     pub(in crate::state) leaves_streams: bool,
     /// The keyword of a command that is refused.
     pub(in crate::state) refused: Option<&'static str>,
+    /// The keyword of a command that is executed, but not answered before the connection is cut.
+    pub(in crate::state) unanswered: Option<&'static str>,
 }
 
 /// A fake tor with one connection, and its controller.
@@ -97,7 +99,11 @@ fn serve(
     for line in BufReader::new(reads).lines() {
         let Ok(line) = line else { return };
         let reply = reply(&mut contents, &line);
+        let is_answered = line.split(' ').next() != contents.unanswered;
         commands.lock().push(line);
+        if !is_answered {
+            continue;
+        }
         if writes.lock().write_all(reply.as_bytes()).is_err() {
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use super::{LIMIT, next};
 use crate::clock::deadline_after;
@@ -17,6 +18,7 @@ const BUILT: Contents = Contents {
     mappings: &[],
     leaves_streams: false,
     refused: None,
+    unanswered: None,
 };
 
 fn new_stream(tor: &FakeTor, id: u32) {
@@ -133,6 +135,24 @@ fn an_option_that_was_left_on_is_restored_also_if_the_attacher_is_gone() {
     let third = FakeTor::start(&left);
     state.move_to(&third.controller).unwrap();
     assert_eq!(third.commands("SETCONF"), [""; 0]);
+}
+
+#[test]
+fn an_option_that_was_switched_on_as_the_connection_ended_is_restored_on_the_next() {
+    let first = FakeTor::start(&Contents { unanswered: Some("SETCONF"), ..BUILT });
+    let state = State::supervised(&first.controller, deadline_after(LIMIT)).unwrap();
+    thread::scope(|scope| {
+        let attach = || state.set_attacher(|_, _| Attach::Tor).map(drop);
+        let setting = thread::Builder::new().spawn_scoped(scope, attach).unwrap();
+        eventually(|| first.commands("SETCONF") == [set(1)]);
+        first.cut();
+        assert!(setting.join().unwrap().unwrap_err().is_closed());
+    });
+    let left = Contents { leaves_streams: true, streams: &["5 NEW 0 a.example:80"], ..BUILT };
+    let second = FakeTor::start(&left);
+    state.move_to(&second.controller).unwrap();
+    assert_eq!(second.commands("SETCONF"), [set(0)]);
+    assert_eq!(second.commands("ATTACHSTREAM"), ["ATTACHSTREAM 5 0"]);
 }
 
 #[test]
