@@ -74,7 +74,7 @@ use self::file_system::{PathView, TorProcessId};
 pub(crate) use self::getinfo::if_allowed;
 use crate::command::ProtocolInfo;
 use crate::event::EventKind;
-use crate::link::{Endpoint, Link, Peer};
+use crate::link::{CommandLock, Endpoint, Link, Peer};
 use crate::names::Signal;
 use crate::sync::{Mutex, ReentrantMutex};
 
@@ -154,6 +154,8 @@ struct Inner {
     /// The pid of the tor that exits with this connection.
     owned: Mutex<Option<u32>>,
     conf_epoch: ConfEpoch,
+    /// Held while close hooks run, so taken before the locks that a hook takes.
+    closing: CommandLock<()>,
     /// A leaf lock: not held while hooks run.
     close_hooks: Mutex<CloseHooks>,
     /// Values of the rows above, one of each type, which this row cannot name: see
@@ -186,6 +188,7 @@ impl Controller {
             resolving: ReentrantMutex::new(()),
             owned: Mutex::default(),
             conf_epoch: ConfEpoch::default(),
+            closing: CommandLock::default(),
             close_hooks: Mutex::default(),
             shared: Mutex::default(),
             valid_events: OnceLock::new(),

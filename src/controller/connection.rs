@@ -173,7 +173,8 @@ impl Controller {
     /// does nothing. If this program attaches streams to circuits
     /// ([`State::set_attacher`](crate::State::set_attacher)), commands that return this task to tor
     /// are sent first, each with a time limit of one second. A thread that is setting an attacher at
-    /// this moment is waited for, for at most a second.
+    /// this moment is waited for, for at most a second, and one that sends these commands to close
+    /// the connection too, for at most two seconds.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, for at most the [time limit](Self::with_timeout), and not at all if called from a
@@ -269,6 +270,10 @@ impl Controller {
     }
 
     pub(in crate::controller) fn run_close_hooks(&self) {
+        let limit = self.timeout().min(HOOK_LIMIT);
+        // The connection must not end while another thread runs the hooks. A logger of a hook does
+        // not wait for itself.
+        let _closing = self.inner.closing.lock_within("close", 2 * limit);
         let hooks = {
             let mut close_hooks = self.inner.close_hooks.lock();
             close_hooks.have_run = true;
@@ -277,7 +282,7 @@ impl Controller {
         if hooks.is_empty() || !self.is_alive() {
             return;
         }
-        let limited = self.with_timeout(self.timeout().min(HOOK_LIMIT));
+        let limited = self.with_timeout(limit);
         for (_, hook) in hooks {
             hook(&limited);
         }

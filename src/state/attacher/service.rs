@@ -243,3 +243,30 @@ pub(super) fn is_left_on(controller: &Controller) -> bool {
 pub(super) fn no_thread(error: &std::io::Error) -> Error {
     InvalidInput::new("attacher", format!("no thread can be started for it: {error}")).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use crate::state::tests::fake_tor::{Contents, FakeTor};
+    use crate::sync::channel::bounded;
+
+    #[test]
+    fn a_second_close_waits_for_the_hooks_of_the_first() {
+        let tor = FakeTor::start(&Contents::default());
+        let (begun, begins) = bounded(1);
+        let (outcome, outcomes) = bounded(1);
+        tor.controller.before_close(move |controller| {
+            begun.send(()).unwrap();
+            outcome.send(controller.wait_closed(Duration::from_millis(200))).unwrap();
+        });
+        thread::scope(|scope| {
+            thread::Builder::new().spawn_scoped(scope, || tor.controller.close()).unwrap();
+            begins.recv().unwrap();
+            tor.controller.close();
+        });
+        assert!(outcomes.recv().unwrap().is_err(), "the connection ended while a hook ran");
+        assert!(!tor.controller.is_alive());
+    }
+}

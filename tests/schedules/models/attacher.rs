@@ -126,8 +126,8 @@ enum Ending {
     Last,
     ByTor,
     ByProgram,
-    /// By another thread of the program, at any moment.
-    ByThread,
+    /// By as many other threads of the program, at any moment.
+    ByThreads(usize),
 }
 
 fn attachers(ending: Ending) {
@@ -158,13 +158,15 @@ fn attachers(ending: Ending) {
             }
         })
     };
-    let closer = (ending == Ending::ByThread).then(|| {
+    let closer = || {
         let controller = controller.clone();
         thread::spawn(move || {
             (0..choose(300)).for_each(|_| thread::yield_now());
             controller.close();
         })
-    });
+    };
+    let closers = if let Ending::ByThreads(closers) = ending { closers } else { 0 };
+    let closers: Vec<_> = (0..closers).map(|_| closer()).collect();
     let slow = {
         let state = state.clone();
         thread::spawn(move || {
@@ -176,9 +178,7 @@ fn attachers(ending: Ending) {
     let first = Checked::set(&state, AttacherOptions::new(), to_first);
     // A stream is attached before the removal, unless the connection ends.
     let _ = attached.recv();
-    if let Some(closer) = closer {
-        closer.join().unwrap();
-    }
+    closers.into_iter().for_each(|closer| closer.join().unwrap());
     let slow = slow.join().unwrap();
     if ending == Ending::ByProgram {
         controller.close();
@@ -204,7 +204,11 @@ fn removed_at_the_end() {
 }
 
 fn closed_at_any_moment() {
-    attachers(Ending::ByThread);
+    attachers(Ending::ByThreads(1));
+}
+
+fn closed_by_two_threads() {
+    attachers(Ending::ByThreads(2));
 }
 
 #[test]
@@ -218,7 +222,13 @@ fn a_close_at_any_moment_restores_the_option() {
 }
 
 #[test]
+fn closes_by_two_threads_restore_the_option() {
+    check(closed_by_two_threads);
+}
+
+#[test]
 fn schedules_that_failed_pass() {
     check_kept(removed_at_the_end, &[Kept(Scheduler::Random, 1, 126)]);
     check_kept(closed_at_any_moment, &[Kept(Scheduler::Random, 1, 11)]);
+    check_kept(closed_by_two_threads, &[Kept(Scheduler::Random, 1, 2)]);
 }
