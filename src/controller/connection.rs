@@ -174,7 +174,9 @@ impl Controller {
     /// ([`State::set_attacher`](crate::State::set_attacher)), commands that return this task to tor
     /// are sent first, each with a time limit of one second. A thread that is setting an attacher at
     /// this moment is waited for, for at most a second, and one that sends these commands to close
-    /// the connection too, for at most two seconds.
+    /// the connection too, for at most two seconds. A check of an onion service
+    /// ([`OnionService::check`](crate::onion::OnionService::check)) that adds a client's key to tor
+    /// is waited for, for at most a second, and the key is removed.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, for at most the [time limit](Self::with_timeout), and not at all if called from a

@@ -45,7 +45,7 @@ impl SupervisedService for Arc<ServiceInner> {
 
     fn restore(&self, controller: &Controller) -> Result<bool> {
         let restored = self.move_to(controller);
-        self.take_back_key(controller);
+        self.check_key.take_back(controller);
         // The handle may have been dropped while this thread held the service.
         self.end_if_abandoned();
         restored

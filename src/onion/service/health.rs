@@ -275,7 +275,7 @@ impl OnionService {
         let key = clients.iter().find_map(|client| client.key.clone());
         let lent = match (clients.is_empty(), key) {
             (true, _) => Ok(Some(None)),
-            (false, key) => self.inner.lend_key(controller, key),
+            (false, key) => self.inner.check_key.lend(controller, key),
         };
         let lent = match lent {
             Ok(Some(lent)) => lent,

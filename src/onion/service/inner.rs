@@ -12,7 +12,7 @@ use super::super::restoration::Announcement;
 use super::super::service_lock::{ServiceGuard, ServiceLock};
 use super::super::status::ServiceStatus;
 use super::MonitorOptions;
-use super::lent_key::AddedKey;
+use super::lent_key::CheckKey;
 use crate::controller::Controller;
 use crate::error::{Error, OnionError, OnionProblem, Result};
 use crate::names::{OnionAddress, OnionKey, OnionPort};
@@ -38,8 +38,8 @@ pub(in crate::onion) struct ServiceInner {
     /// Held while commands that concern the service are exchanged with tor, before any lock of a
     /// controller. `None` after the removal.
     pub(in crate::onion) parts: ServiceLock<Option<Parts>>,
-    /// The key that tor has for checks. Held without `parts`, before any lock of a controller.
-    pub(super) added_key: ServiceLock<Option<AddedKey>>,
+    /// The key that tor has for checks. Its lock is held without `parts`.
+    pub(in crate::onion) check_key: Arc<CheckKey>,
     /// The present controller. Changed only while `parts` is locked.
     pub(in crate::onion) controller: Mutex<Controller>,
     /// The monitors; those of earlier connections have ended or end soon.
@@ -62,6 +62,7 @@ impl ServiceInner {
             Registration::Ephemeral(_) => None,
         };
         publisher.set_address(address, monitoring.limits);
+        let check_key = CheckKey::new(address, publisher.status().is_supervised());
         Arc::new(Self {
             address,
             ports,
@@ -77,7 +78,7 @@ impl ServiceInner {
                 is_closing: false,
                 pending: None,
             })),
-            added_key: ServiceLock::new(None),
+            check_key,
             controller: Mutex::new(controller),
             monitors: Mutex::default(),
         })

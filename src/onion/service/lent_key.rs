@@ -1,41 +1,54 @@
 //! The key of a client that tor has during the checks of a service.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::ServiceInner;
 use crate::command::{OnionClientAuthAdd, OnionClientAuthView};
 use crate::controller::{CloseHookId, Controller};
 use crate::error::{Disconnect, Error, Result};
-use crate::names::ClientAuthKey;
+use crate::link::CommandLock;
+use crate::names::{ClientAuthKey, OnionAddress};
+
+/// The command for which other threads hold the lock.
+const ADD: &str = "ONION_CLIENT_AUTH_ADD";
+
+/// The key of a client that tor has during the checks of a service.
+pub(in crate::onion) struct CheckKey {
+    address: OnionAddress,
+    /// Whether a supervisor removes the key over the next connection.
+    is_supervised: bool,
+    /// The key that tor has. Held across commands, before any lock of a controller.
+    added: CommandLock<Option<AddedKey>>,
+}
 
 /// A key that was added to tor for checks.
-pub(in crate::onion) struct AddedKey {
+struct AddedKey {
     controller: Controller,
     /// Removes the key before this program closes the connection.
     close_hook: CloseHookId,
-    /// Whether the close hook has removed the key.
-    is_removed: Arc<AtomicBool>,
     /// How many checks use the key.
     users: usize,
 }
 
 /// The use of the key by one check. The last one removes the key from tor.
 pub(super) struct LentKey<'a> {
-    service: &'a ServiceInner,
+    key: &'a CheckKey,
     controller: Controller,
 }
 
-impl ServiceInner {
+impl CheckKey {
+    pub(super) fn new(address: OnionAddress, is_supervised: bool) -> Arc<Self> {
+        Arc::new(Self { address, is_supervised, added: CommandLock::default() })
+    }
+
     /// Adds the key of a client to tor, unless tor has one. Returns `None` if this program has no
     /// key, and no guard if the key of tor is not that of a check.
-    pub(super) fn lend_key(
-        &self,
+    pub(super) fn lend(
+        self: &Arc<Self>,
         controller: &Controller,
         key: Option<ClientAuthKey>,
     ) -> Result<Option<Option<LentKey<'_>>>> {
-        let mut added = self.added_key.lock_within(controller.timeout())?;
-        let lent = || Ok(Some(Some(LentKey { service: self, controller: controller.clone() })));
+        let mut added = self.added.lock_within(ADD, controller.timeout())?;
+        let lent = || Ok(Some(Some(LentKey { key: self, controller: controller.clone() })));
         match &mut *added {
             Some(key) if key.controller.is_same_connection(controller) => {
                 key.users += 1;
@@ -49,17 +62,19 @@ impl ServiceInner {
             None => {}
         }
         let Some(key) = key else { return Ok(None) };
-        let (address, is_removed) = (self.address, Arc::new(AtomicBool::new(false)));
-        let removed = Arc::clone(&is_removed);
+        // The hook of a connection that stays open keeps nothing of the service.
+        let added_key = Arc::downgrade(self);
         let close_hook = controller.before_close(move |controller| {
-            let outcome = controller.remove_onion_client_auth(address);
-            removed.store(outcome.is_ok(), Ordering::Release);
+            if let Some(added_key) = added_key.upgrade() {
+                added_key.close(controller);
+            }
         });
+        // A close that begins later waits for the lock.
         if controller.is_closing() {
             controller.cancel_close_hook(close_hook);
             return Err(Disconnect::Closed.into());
         }
-        let command = OnionClientAuthAdd::new(address, key);
+        let command = OnionClientAuthAdd::new(self.address, key);
         let outcome = match controller.execute(&command) {
             Err(error @ (Error::Rejected(_) | Error::InvalidInput(_))) => {
                 controller.cancel_close_hook(close_hook);
@@ -67,8 +82,7 @@ impl ServiceInner {
             }
             outcome => outcome,
         };
-        let controller = controller.clone();
-        *added = Some(AddedKey { controller, close_hook, is_removed, users: 1 });
+        *added = Some(AddedKey { controller: controller.clone(), close_hook, users: 1 });
         drop(added);
         let lent = lent();
         // tor may have the key although the reply is late: the guard removes it.
@@ -76,39 +90,51 @@ impl ServiceInner {
     }
 
     /// Removes the key of a check whose connection ended, over another connection of that tor.
-    pub(in crate::onion) fn take_back_key(&self, controller: &Controller) {
+    pub(in crate::onion) fn take_back(&self, controller: &Controller) {
         let is_other = |added: &mut AddedKey| !added.controller.is_same_connection(controller);
-        let removed = self.added_key.lock_within(controller.timeout());
-        let removed = removed.and_then(|mut added| match added.take_if(is_other) {
-            Some(key) if !key.is_removed.load(Ordering::Acquire) => {
-                controller.remove_onion_client_auth(self.address).map(drop)
-            }
-            _ => Ok(()),
+        let added = self.added.lock_within(ADD, controller.timeout());
+        let removed = added.and_then(|mut added| match added.take_if(is_other) {
+            Some(_) => self.remove(controller),
+            None => Ok(()),
         });
         self.report_removal(removed);
     }
 
+    /// Removes the key before the program closes the connection.
+    fn close(&self, controller: &Controller) {
+        let added = self.added.lock_within(ADD, controller.timeout());
+        let is_its = |key: &AddedKey| key.controller.is_same_connection(controller);
+        // If the lock is not free in time, tor may be about to add the key.
+        if added.as_ref().is_ok_and(|added| !added.as_ref().is_some_and(is_its)) {
+            return;
+        }
+        // If it fails, the last check reports it or a supervisor removes the key.
+        if let (Ok(()), Ok(mut added)) = (self.remove(controller), added) {
+            *added = None;
+        }
+    }
+
     /// Ends the use of the key by one check.
-    fn return_key(&self, controller: &Controller) -> Result<()> {
-        let limit = controller.timeout();
-        let mut added = self.added_key.lock_within(limit)?;
+    fn give_back(&self, controller: &Controller) -> Result<()> {
+        let mut added = self.added.lock_within(ADD, controller.timeout())?;
         let is_it = |key: &&mut AddedKey| key.controller.is_same_connection(controller);
         let Some(key) = added.as_mut().filter(is_it) else { return Ok(()) };
         key.users = key.users.saturating_sub(1);
         if key.users > 0 {
             return Ok(());
         }
+        let outcome = self.remove(controller);
+        // A close that began during the command waits for the lock.
         controller.cancel_close_hook(key.close_hook);
-        let outcome = match key.is_removed.load(Ordering::Acquire) {
-            true => Ok(()),
-            false => controller.remove_onion_client_auth(self.address).map(drop),
-        };
-        // A supervisor removes it over the next connection.
-        if outcome.as_ref().is_err_and(Error::is_closed) && self.status().is_supervised() {
+        if outcome.as_ref().is_err_and(Error::is_closed) && self.is_supervised {
             return Ok(());
         }
         *added = None;
         outcome
+    }
+
+    fn remove(&self, controller: &Controller) -> Result<()> {
+        controller.remove_onion_client_auth(self.address).map(drop)
     }
 
     fn report_removal(&self, removed: Result<()>) {
@@ -120,6 +146,10 @@ impl ServiceInner {
 
 impl Drop for LentKey<'_> {
     fn drop(&mut self) {
-        self.service.report_removal(self.service.return_key(&self.controller));
+        self.key.report_removal(self.key.give_back(&self.controller));
     }
 }
+
+#[cfg(all(test, shuttle))]
+#[path = "../../../tests/schedules/models/lent_key.rs"]
+mod schedules;
