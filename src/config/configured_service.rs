@@ -9,7 +9,8 @@ use super::port_line::{parse_port, port_value};
 use super::schema::{Schema, known_schema};
 use super::service_lines::{ConfiguredLine, DIRECTORY, replace_option};
 use crate::error::InvalidInput;
-use crate::names::{OnionPort, PortTarget};
+use crate::names::secret::redact;
+use crate::names::{OnionPort, PortTarget, printable};
 
 const PORT: &str = "HiddenServicePort";
 
@@ -166,11 +167,13 @@ impl ConfiguredService {
     }
 }
 
+/// Shows the lines without known secrets.
 impl fmt::Debug for ConfiguredService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list = f.debug_list();
         for (name, value) in self.lines() {
-            list.entry(&format_args!("{name} {}", String::from_utf8_lossy(value)));
+            let line = [name.as_bytes(), b" ", value].concat();
+            list.entry(&format_args!("{}", printable(&redact(&line))));
         }
         list.finish()
     }

@@ -39,6 +39,24 @@ fn a_changed_option_stays_in_its_place() {
 }
 
 #[test]
+fn debug_shows_each_line_escaped_and_no_secret() {
+    let service = service(&[
+        ("HiddenServiceDir", "/a\n[notice] forged\u{1b}[31m\u{202e}"),
+        ("HiddenServiceAuthorizeClient", "stealth alice"),
+        ("HiddenServiceX\u{1b}", "1"),
+    ]);
+    assert_eq!(
+        format!("{service:?}"),
+        [
+            r"[HiddenServiceDir /a\n[notice] forged\u{1b}[31m\u{202e}",
+            "HiddenServiceAuthorizeClient [redacted]",
+            r"HiddenServiceX\u{1b} 1]",
+        ]
+        .join(", ")
+    );
+}
+
+#[test]
 fn an_option_of_no_service_is_refused() {
     let mut service = ConfiguredService::new("/a");
     for (name, value, text) in [

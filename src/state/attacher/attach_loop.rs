@@ -17,7 +17,7 @@ use crate::clock::{self, deadline_after};
 use crate::command::AttachStream;
 use crate::controller::Controller;
 use crate::error::{CircuitProblem, Error, Result};
-use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus};
+use crate::names::{CircuitId, StreamId, StreamReason, StreamStatus, printable};
 use crate::state::generation::Generation;
 use crate::state::stream_info::{StreamCell, StreamInfo};
 use crate::sync::Counter;
@@ -295,6 +295,8 @@ impl AttachLoop {
             Attach::Close => self.close(id, StreamReason::Misc),
             Attach::Pass => self.ask_next(stream, Some(*attacher)),
             Attach::Failed(text) => {
+                // The message may contain text of the peer.
+                let text = printable(&*text);
                 log::warn!("stream {id} is left to tor, an attacher failed: {text}");
                 self.leave(id)
             }

@@ -15,6 +15,7 @@ use crate::scripted::{LIMIT, answer};
 use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
 use crate::support::leaks::{Holdings, threads};
+use crate::support::log_capture::LogCapture;
 use crate::support::script::Script;
 use crate::support::watchdog::eventually;
 
@@ -250,6 +251,22 @@ fn an_attacher_may_close_the_connection() {
     assert_eq!(lines[lines.len() - 2..], [&*off, "ATTACHSTREAM 5 0"]);
     drop(guard);
     drop((state, controller));
+    tor.finish();
+}
+
+#[test]
+fn the_error_of_an_attacher_is_logged_escaped() {
+    let log = LogCapture::start();
+    let (tor, controller, state) = followed(&[], &[], with_option);
+    let failed = || Err::<Attach, _>("no circuit to it\n[notice] forged\u{1b}[31m\u{202e}");
+    let guard = state.set_attacher(move |_, _| failed()).unwrap();
+    send_event(&controller, "STREAM 5 NEW 0 a.example:80 PURPOSE=USER");
+    send_event(&controller, "STREAM 5 CONTROLLER_WAIT 0 a.example:80");
+    let escaped = r"no circuit to it\n[notice] forged\u{1b}[31m\u{202e}";
+    eventually(LIMIT, "it is logged", || !log.lines_with("no circuit to it").is_empty());
+    let lines = log.lines_with("no circuit to it");
+    assert!(lines.iter().all(|line| line.text.ends_with(escaped)), "{lines:?}");
+    drop((guard, state, controller));
     tor.finish();
 }
 
