@@ -31,8 +31,8 @@ pub(super) struct LeaveStreams {
 impl LeaveStreams {
     /// Switches the option on, or takes it over if this program left it on when an earlier
     /// connection ended. The returned hook follows its changes; `None` if a filter in front of tor
-    /// refuses the event. `is_left_on` is whether this program left it on, and becomes true if an
-    /// error does.
+    /// refuses the event. `is_left_on` is whether this program left it on; it becomes true before
+    /// the option is switched on, and false if tor refuses that.
     ///
     /// Sends `SETEVENTS`, `GETCONF` and `SETCONF`.
     pub(super) fn switch_on(
@@ -62,11 +62,13 @@ impl LeaveStreams {
         };
         if is_on {
             option.reported.update(|value| *value = Some(true));
-        } else if let Err(error) = option.set(controller, deadline) {
+            return Ok((option, hook));
+        }
+        // A close that does not wait for the reply switches the option off.
+        is_left_on.store(true, Ordering::Release);
+        if let Err(error) = option.set(controller, deadline) {
             if error.is_timeout() {
-                // tor may still execute the late command, and executes this one after it.
-                let undo = format!("SETCONF {OPTION}=0");
-                let _ = controller.with_timeout(EVENT_LIMIT).queue_command(&undo);
+                switch_off_later(controller);
             }
             is_left_on.store(option.hand_over(), Ordering::Release);
             return Err(error);
@@ -137,6 +139,12 @@ impl LeaveStreams {
         self.is_restored.store(true, Ordering::Release);
         self.is_left_on.load(Ordering::Acquire)
     }
+}
+
+/// Switches the option off behind a command that tor may still execute, without waiting.
+pub(super) fn switch_off_later(controller: &Controller) {
+    let undo = format!("SETCONF {OPTION}=0");
+    let _ = controller.with_timeout(EVENT_LIMIT).queue_command(&undo);
 }
 
 /// Returns the value of the option in an event; `None` if the event is about other options.

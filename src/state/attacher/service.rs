@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attach_loop::{AttachLoop, Message};
-use super::leave_streams::LeaveStreams;
+use super::leave_streams::{LeaveStreams, switch_off_later};
 use crate::clock::{self, deadline_after};
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Error, InvalidInput, Result};
@@ -159,6 +159,9 @@ impl AttachService {
     /// Makes tor attach streams again before the program closes the connection.
     fn close(&self, controller: &Controller) {
         let running = self.running.lock_within("SETCONF", controller.timeout());
+        if running.is_err() && self.is_left_on.load(Ordering::Acquire) {
+            switch_off_later(controller);
+        }
         log_stop(running.and_then(|running| match &*running {
             Some(running) => running.stop(controller),
             None => Ok(()),
@@ -249,8 +252,24 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use crate::state::tests::fake_tor::{Contents, FakeTor};
+    use crate::state::tests::fake_tor::{Contents, FakeTor, OPTION, eventually};
+    use crate::state::{Attach, State};
     use crate::sync::channel::bounded;
+
+    #[test]
+    fn a_close_while_tor_does_not_answer_switches_the_option_off_behind_the_command() {
+        let tor = FakeTor::start(&Contents { unanswered: Some("SETCONF"), ..Contents::default() });
+        let state = State::new(&tor.controller).unwrap();
+        let set = |value: u8| format!("SETCONF {OPTION}={value}");
+        thread::scope(|scope| {
+            let attach = || state.set_attacher(|_, _| Attach::Tor).map(drop);
+            let setting = thread::Builder::new().spawn_scoped(scope, attach).unwrap();
+            eventually(|| tor.commands("SETCONF") == [set(1)]);
+            tor.controller.with_timeout(Duration::from_millis(100)).close();
+            assert!(setting.join().unwrap().unwrap_err().is_closed());
+        });
+        eventually(|| tor.commands("SETCONF") == [set(1), set(0)]);
+    }
 
     #[test]
     fn a_second_close_waits_for_the_hooks_of_the_first() {
