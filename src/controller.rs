@@ -58,7 +58,7 @@ use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::commands::pending::PendingReply;
 use self::configuration::epoch::ConfEpoch;
@@ -115,6 +115,8 @@ use crate::sync::{Mutex, ReentrantMutex};
 pub struct Controller {
     inner: Arc<Inner>,
     timeout: Duration,
+    /// The end of the call of which the commands of this handle are steps.
+    deadline: Option<Instant>,
 }
 
 /// A controller that does not keep its connection open, for closures that the connection owns.
@@ -194,7 +196,7 @@ impl Controller {
             valid_events: OnceLock::new(),
             valid_signals: OnceLock::new(),
         };
-        Self { inner: Arc::new(inner), timeout }
+        Self { inner: Arc::new(inner), timeout, deadline: None }
     }
 }
 
@@ -203,7 +205,7 @@ impl WeakController {
     #[must_use]
     pub fn upgrade(&self) -> Option<Controller> {
         let inner = self.inner.upgrade()?;
-        Some(Controller { inner, timeout: self.timeout })
+        Some(Controller { inner, timeout: self.timeout, deadline: None })
     }
 }
 

@@ -187,24 +187,26 @@ impl Link {
         Ticket::new(Arc::clone(&self.connection), sent.id, request.keyword_cow(), channel)
     }
 
-    /// Sends a request and passes its reply to `take` in parts of whole lines, as they arrive. `limit`
-    /// bounds the wait for the first part, writing included, and each wait for another part. If
-    /// `take` breaks, the rest of the reply is discarded.
+    /// Sends a request and passes its reply to `take` in parts of whole lines, as they arrive.
+    /// `deadline` returns the end of the wait for the first part, writing included, and of each wait
+    /// for another part that begins now. A timeout error reports `limit`. If `take` breaks, the rest
+    /// of the reply is discarded.
     pub(crate) fn call_in_parts(
         &self,
         request: &Request,
+        deadline: impl Fn() -> Instant,
         limit: Duration,
         mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let mut deadline = deadline_after(limit);
+        let mut until = deadline();
         let (pipe, mut parts) = pipe(self.connection.buffer_limits);
         let (turn, channel) = reply_channel();
         let (waiter, purpose) = (Waiter::Parts(pipe), Purpose::Written);
-        let sent = self.connection.write(request, waiter, &turn, purpose, deadline, limit)?;
-        self.wait_written(request, sent, &channel, deadline, limit)?;
+        let sent = self.connection.write(request, waiter, &turn, purpose, until, limit)?;
+        self.wait_written(request, sent, &channel, until, limit)?;
         let mut lines = Vec::new();
         loop {
-            match parts.next(lines, deadline) {
+            match parts.next(lines, until) {
                 Part::Lines(part) => {
                     if take(&part)?.is_break() {
                         return Ok(());
@@ -217,7 +219,7 @@ impl Link {
                 Part::TimedOut if self.connection.cancel(sent.id) => lines = Vec::new(),
                 Part::TimedOut => return Err(timeout(request.keyword(), limit).into()),
             }
-            deadline = deadline_after(limit);
+            until = deadline();
         }
     }
 

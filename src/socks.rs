@@ -20,7 +20,7 @@ mod url;
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::isolation::Isolation;
 pub use self::stream::TorStream;
@@ -68,6 +68,8 @@ pub struct SocksProxy {
     endpoint: Endpoint,
     isolation: Isolation,
     timeout: Duration,
+    /// The end of the call of which the request is the last step.
+    deadline: Option<Instant>,
     greeting_timeout: Duration,
     on_open: OnOpen,
 }
@@ -99,6 +101,7 @@ impl SocksProxy {
             endpoint: endpoint.try_into()?,
             isolation: Isolation::none(),
             timeout: TIMEOUT,
+            deadline: None,
             greeting_timeout: GREETING_TIMEOUT,
             on_open: OnOpen::default(),
         })
@@ -174,6 +177,12 @@ impl SocksProxy {
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
+    }
+
+    /// Makes the request the last step of a call that ends at `deadline`. A timeout error reports
+    /// `limit`.
+    pub(crate) fn deadline(self, deadline: Instant, limit: Duration) -> Self {
+        Self { timeout: limit, deadline: Some(deadline), ..self }
     }
 
     /// Sets the time limit until the proxy accepts the connection and answers the greeting, within
@@ -336,7 +345,7 @@ impl SocksProxy {
         port: u16,
         action: &str,
     ) -> Result<(Stream, Answer)> {
-        let limits = Limits::new(self.greeting_timeout, self.timeout);
+        let limits = Limits::new(self.greeting_timeout, self.timeout, self.deadline);
         let exchange = || {
             let credentials = self.isolation.next_credentials()?;
             let handshake = Handshake::new(command, host, port, credentials.as_deref());

@@ -8,7 +8,7 @@ use super::cache::{Cache, lines_of_group};
 use super::rewrite_lock::{Identity, RewriteLock};
 use super::schema::{Schema, TorOption, known_schema};
 use super::service_lines::ConfiguredLine;
-use crate::clock::{self, deadline_after};
+use crate::clock;
 use crate::command::{ConfMap, GetConf};
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::error::{InvalidInput, Result};
@@ -101,7 +101,7 @@ impl TorBackend {
 
     /// Returns the end of a call that begins now.
     pub(super) fn deadline(&self) -> Instant {
-        deadline_after(self.controller.timeout())
+        self.controller.deadline()
     }
 
     /// Returns the options of this tor. The first call subscribes, then reads them.
@@ -120,8 +120,7 @@ impl TorBackend {
         if let Some(schema) = self.cache.schema.get() {
             return Ok(schema);
         }
-        let left = self.controller.with_timeout(clock::time_left(deadline));
-        let names = if_allowed(left.config_names())?;
+        let names = if_allowed(self.controller.with_deadline(deadline).config_names())?;
         let schema = names.map_or_else(Schema::known, |names| Schema::of_tor(&names));
         Ok(self.cache.schema.get_or_init(|| schema))
     }
@@ -168,8 +167,7 @@ impl TorBackend {
         if let Some(defaults) = self.defaults.get() {
             return Ok(defaults);
         }
-        let left = self.controller.with_timeout(clock::time_left(deadline));
-        let defaults = left.config_defaults()?;
+        let defaults = self.controller.with_deadline(deadline).config_defaults()?;
         Ok(self.defaults.get_or_init(|| Defaults(defaults)))
     }
 

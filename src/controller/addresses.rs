@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Controller;
-use crate::clock::deadline_after;
 use crate::command::{AddressPair, GetInfo, MapAddress, MapOutcome};
 use crate::controller::getinfo::none_if_refused;
 use crate::error::{ProtocolError, Result};
@@ -108,7 +107,7 @@ impl Controller {
     /// ```
     #[doc(alias("get_location", "location", "create_geoip", "city", "NetLocation"))]
     pub fn country(&self, address: IpAddr) -> Result<Option<CountryCode>> {
-        let countries = self.countries_before(&[address], deadline_after(self.timeout()))?;
+        let countries = self.countries_before(&[address], self.deadline())?;
         Ok(countries.first().copied().flatten())
     }
 

@@ -8,7 +8,6 @@ use std::time::Instant;
 use super::configuration::epoch::ConfCommand;
 use super::{Controller, PendingReply};
 use crate::auth::Password;
-use crate::clock::deadline_after;
 use crate::command::{
     Authenticate, Command, GetInfo, GetProtocolInfo, Names, ProtocolInfo, UseFeature,
 };
@@ -66,7 +65,7 @@ impl Controller {
     #[doc(alias = "msg")]
     pub fn command(&self, command: &str) -> Result<Reply> {
         // One limit for the wait to write and the wait for the reply.
-        let deadline = deadline_after(self.timeout);
+        let deadline = self.deadline();
         self.queue_before(command, deadline)?.wait_before(deadline, self.timeout)
     }
 
@@ -97,7 +96,7 @@ impl Controller {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn queue_command(&self, command: &str) -> Result<PendingReply> {
-        self.queue_before(command, deadline_after(self.timeout))
+        self.queue_before(command, self.deadline())
     }
 
     /// Queries tor's version and its authentication methods.
@@ -187,7 +186,7 @@ impl Controller {
     /// An event with a lower number preceded the reply. An event with this or a higher number
     /// followed it, although the reply may reflect it: tor delays events, but never replies.
     pub(crate) fn execute_sequenced<C: Command>(&self, command: &C) -> Result<(C::Reply, u64)> {
-        self.execute_before(command, deadline_after(self.timeout))
+        self.execute_before(command, self.deadline())
     }
 
     /// Sends one of several commands of a call that has one time limit for all of them.
@@ -206,7 +205,7 @@ impl Controller {
         command: &C,
         work: impl FnOnce(),
     ) -> Result<C::Reply> {
-        let deadline = deadline_after(self.timeout);
+        let deadline = self.deadline();
         let request = command.request()?;
         let guard = self.prepare(&request)?;
         let ticket = self.inner.link.submit(&request, deadline, self.timeout)?;
@@ -218,7 +217,7 @@ impl Controller {
 
     /// Sends a command, and returns the unparsed reply.
     pub(in crate::controller) fn send<C: Command>(&self, command: &C) -> Result<Reply> {
-        self.send_before(command, deadline_after(self.timeout)).map(|(reply, _)| reply)
+        self.send_before(command, self.deadline()).map(|(reply, _)| reply)
     }
 
     fn send_before<C: Command>(&self, command: &C, deadline: Instant) -> Result<(Reply, u64)> {

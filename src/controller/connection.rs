@@ -4,7 +4,7 @@
 use std::mem;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Controller, WeakController};
 use crate::clock::deadline_after;
@@ -55,7 +55,18 @@ impl Controller {
     /// ```
     #[doc(alias = "MSG_TIMEOUT")]
     pub fn with_timeout(&self, limit: Duration) -> Self {
-        Self { inner: Arc::clone(&self.inner), timeout: limit }
+        Self { inner: Arc::clone(&self.inner), timeout: limit, deadline: None }
+    }
+
+    /// Returns a handle of the same connection for the steps of a call that has one time limit for
+    /// all of them. Their errors report the time limit of this handle.
+    pub(crate) fn with_deadline(&self, deadline: Instant) -> Self {
+        Self { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// Returns the end of a call that begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline.unwrap_or_else(|| deadline_after(self.timeout))
     }
 
     /// Returns the time limit of the commands of this handle.

@@ -143,7 +143,7 @@ impl Controller {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn take_ownership(&self) -> Result<()> {
-        let deadline = deadline_after(self.timeout);
+        let deadline = self.deadline();
         self.execute_before(&TakeOwnership::new(), deadline)?;
         let info = self.execute_before(&GetInfo::new(["process/pid"]), deadline).ok();
         let pid = info.and_then(|(info, _)| info.get("process/pid")?.parse().ok());

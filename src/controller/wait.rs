@@ -111,7 +111,7 @@ impl Controller {
     where
         F: FnMut(&Event) -> bool,
     {
-        let waiter = Waiter::new(self, &[kind], deadline_after(self.timeout))?;
+        let waiter = Waiter::new(self, &[kind], self.deadline())?;
         let test = |_, event| predicate(&event).then_some(event);
         waiter.find(test, deadline_after(limit), &Timeout::new(Wait::Event, limit))
     }
@@ -161,7 +161,7 @@ impl Controller {
         C: Command,
         F: FnMut(&C::Reply, &Event) -> bool,
     {
-        let deadline = deadline_after(self.timeout);
+        let deadline = self.deadline();
         let waiter = Waiter::new(self, &[kind], deadline)?;
         let (reply, _) = self.execute_before(command, deadline)?;
         let test = |_, event| predicate(&reply, &event).then_some(event);

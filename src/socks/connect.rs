@@ -24,12 +24,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(greeting: Duration, whole: Duration) -> Self {
-        let greeting = greeting.min(whole);
-        Self {
-            greeting: (deadline_after(greeting), greeting),
-            reply: (deadline_after(whole), whole),
-        }
+    /// The whole handshake ends at `deadline`, if there is one, and an error reports `whole`.
+    pub(super) fn new(greeting: Duration, whole: Duration, deadline: Option<Instant>) -> Self {
+        let reply = (deadline.unwrap_or_else(|| deadline_after(whole)), whole);
+        let greeting = (deadline_after(greeting), greeting);
+        Self { greeting: if greeting.0 < reply.0 { greeting } else { reply }, reply }
     }
 
     fn deadline(&self, step: SocksStep) -> Instant {
@@ -168,4 +167,25 @@ fn read_excerpt(stream: &Stream, received: &[u8], deadline: Instant) -> Box<str>
         }
     }
     excerpt(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use crate::clock::deadline_after;
+    use crate::error::{Error, SocksProblem};
+    use crate::socks::SocksProxy;
+
+    #[test]
+    fn the_last_step_of_a_call_ends_with_it_and_names_its_limit() {
+        let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let (left, limit) = (Duration::from_millis(10), Duration::from_secs(20));
+        let proxy = SocksProxy::new(silent.local_addr().unwrap()).unwrap();
+        let proxy = proxy.deadline(deadline_after(left), limit);
+        let Err(Error::Socks(error)) = proxy.connect("a.example:80") else { panic!("connected") };
+        let SocksProblem::Timeout(timeout) = error.problem() else { panic!("{error}") };
+        assert_eq!(timeout.limit(), limit);
+    }
 }

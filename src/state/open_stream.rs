@@ -239,8 +239,7 @@ impl Circuit {
         let attaching = AttachGuard::new(&self.owner.generation, command_deadline, command_limit)?;
         let reserved = ReservedStream::new(self, attaching);
         let proxy = reserved.recognize(SocksProxy::new(endpoint)?)?;
-        let left = clock::time_left(deadline);
-        let outcome = request(proxy.timeout(left));
+        let outcome = request(proxy.deadline(deadline, limit));
         match outcome {
             outcome if !reserved.reservation.has_origin() => outcome,
             Ok(value) => {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::State;
-use crate::clock::deadline_after;
 use crate::controller::{Controller, HookGuard, if_allowed};
 use crate::descriptor::{RouterStatus, RouterStatuses};
 use crate::error::{Disconnect, ProtocolError, Result};
@@ -369,8 +368,7 @@ impl EventHook for PendingEvents {
 impl RelaySource {
     /// Returns the relays; loads them first if necessary.
     pub(super) fn get(&self, controller: &Controller) -> Result<Relays> {
-        let limit = controller.timeout();
-        let deadline = deadline_after(limit);
+        let (deadline, limit) = (controller.deadline(), controller.timeout());
         let mut cache = self.cache.lock_before("GETINFO", deadline, limit)?;
         cache.catch_up();
         let loaded = if cache.is_loaded { Ok(()) } else { cache.load(controller, deadline) };

@@ -215,6 +215,7 @@ impl Supervisor {
             kept.record(&settings, false);
             return Ok(());
         };
+        let controller = controller.with_timeout(LIMIT);
         // Watch first, so that no change is missed.
         let watched = kept.watch(&self.shared, &controller, generation, deadline);
         let outcome = watched.and_then(|()| {
@@ -306,6 +307,7 @@ impl Supervisor {
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
         let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
         if let Some((controller, generation)) = self.shared.connected() {
+            let controller = controller.with_timeout(LIMIT);
             let watched = kept.watch(&self.shared, &controller, generation, deadline);
             match watched.and_then(|()| controller.execute_before(key, deadline)) {
                 Err(error) if !error.is_closed() => return Err(error),
@@ -350,8 +352,8 @@ impl Supervisor {
             return Ok(false);
         }
         if let Some((controller, _)) = self.shared.connected() {
-            let limit = clock::time_left(deadline);
-            match controller.with_timeout(limit).remove_onion_client_auth::<OnionAddress>(service) {
+            let controller = controller.with_timeout(LIMIT).with_deadline(deadline);
+            match controller.remove_onion_client_auth::<OnionAddress>(service) {
                 Err(error) if !error.is_closed() => return Err(error),
                 _ => {}
             }

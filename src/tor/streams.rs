@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Tor;
-use crate::clock;
+use crate::clock::deadline_after;
 use crate::error::{Error, Result};
 use crate::names::Target;
 use crate::socks::{SocksProxy, TorStream};
@@ -171,9 +171,9 @@ impl Tor {
 
     /// Returns the proxy for a call that has one time limit for the command and the proxy.
     fn proxy_for_call(&self, action: &str) -> Result<SocksProxy> {
-        let begin = clock::now();
+        let deadline = deadline_after(LIMIT);
         let controller = self.controller.with_timeout(self.controller.timeout().min(LIMIT));
         let proxy = SocksProxy::new(controller.socks_endpoint(action)?)?;
-        Ok(proxy.timeout(LIMIT.saturating_sub(clock::elapsed_since(begin))))
+        Ok(proxy.deadline(deadline, LIMIT))
     }
 }

@@ -178,7 +178,7 @@ impl Controller {
         if name.len() > LONGEST_NAME {
             return Err(InvalidInput::new("name", "is longer than 255 bytes").into());
         }
-        let begin = deadline_after(self.timeout);
+        let begin = self.deadline();
         let waiter = Waiter::new(self, &[EventKind::Stream, EventKind::AddrMap], begin)?;
         let resolving = self.inner.resolving.try_lock_until(begin);
         let resolving = resolving

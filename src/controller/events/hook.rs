@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::clock::deadline_after;
 use crate::controller::{Controller, HookGuard};
 use crate::error::{Disconnect, Result};
 use crate::event::{Event, EventKind};
@@ -38,7 +37,7 @@ impl Controller {
         kinds: &[EventKind],
         closure: impl Fn(HookEvent<'_>) + Send + Sync + 'static,
     ) -> Result<HookGuard> {
-        self.watch_events_before(kinds, closure, deadline_after(self.timeout()))
+        self.watch_events_before(kinds, closure, self.deadline())
     }
 
     /// Calls a closure for every event as [`watch_events`](Self::watch_events) does, within the

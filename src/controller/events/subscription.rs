@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::clock::deadline_after;
 use crate::command::{Command, SetEvents};
 use crate::controller::Controller;
 use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
@@ -103,7 +102,7 @@ impl Drop for HookGuard {
 impl Controller {
     /// Adds a hook, which sees events of some kinds on the reader thread, and subscribes to them.
     pub(crate) fn hook(&self, kinds: &[EventKind], hook: Arc<dyn EventHook>) -> Result<HookGuard> {
-        self.hook_before(kinds, hook, deadline_after(self.timeout()))
+        self.hook_before(kinds, hook, self.deadline())
     }
 
     /// Adds a hook within the deadline of a longer call.
@@ -131,7 +130,7 @@ impl Controller {
             link.add_listener(kinds, Arc::clone(&listener))?;
             Ok(listener.id())
         };
-        let deadline = deadline_after(self.timeout());
+        let deadline = self.deadline();
         self.subscribe(kinds, deadline, add, |id| link.remove_listener(id))
     }
 
@@ -165,7 +164,7 @@ impl Controller {
     pub(super) fn unlisten(&self, listener: ListenerId) -> Result<bool> {
         // Removed before any step that can fail, and dropped before any step that can wait.
         let existed = self.inner.link.remove_listener(listener).is_some();
-        let deadline = deadline_after(self.timeout());
+        let deadline = self.deadline();
         let _updating = self.lock_subscription(deadline)?;
         self.update_subscription(deadline)?;
         Ok(existed)

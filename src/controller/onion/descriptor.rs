@@ -235,7 +235,7 @@ impl Controller {
         servers: &[Fingerprint],
         limit: Duration,
     ) -> Result<OnionDescriptor> {
-        let begin = deadline_after(self.timeout);
+        let begin = self.deadline();
         let waiter = Waiter::new(self, &[EventKind::HsDesc, EventKind::HsDescContent], begin)?;
         let command = servers.iter().fold(HsFetch::new(service), |it, server| it.server(*server));
         let ((), first) = self.execute_before(&command, begin)?;

@@ -153,7 +153,9 @@ fn a_probe_follows_a_command_whose_parts_do_not_arrive() {
     let link = handshake.authenticated().unwrap();
     let (peer, _) = listener.accept().unwrap();
     let take = |_: &[u8]| Ok(ControlFlow::Continue(()));
-    assert_timeout(takes_its_limit(|| link.call_in_parts(&getinfo(), LONG, take)));
+    assert_timeout(takes_its_limit(|| {
+        link.call_in_parts(&getinfo(), || deadline_after(LONG), LONG, take)
+    }));
     link.end(&Disconnect::Closed);
     let lines = BufReader::new(peer).lines().map(Result::unwrap);
     assert_eq!(lines.filter(|line| line.starts_with("GETINFO torcon/sync/")).count(), 1);

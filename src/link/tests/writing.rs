@@ -82,7 +82,8 @@ fn a_request_without_room_before_its_deadline_is_taken_back_and_the_connection_g
         let start = now();
         assert_timeout(link.submit(&getinfo(), deadline(), LIMIT));
         assert_timeout(link.call_until(&getinfo(), deadline(), LIMIT));
-        let parts = link.call_in_parts(&getinfo(), LIMIT, |_| Ok(ControlFlow::Continue(())));
+        let take = |_: &[u8]| Ok(ControlFlow::Continue(()));
+        let parts = link.call_in_parts(&getinfo(), deadline, LIMIT, take);
         assert_timeout(parts);
         assert!(elapsed_since(start) >= 3 * LIMIT);
     }
@@ -193,10 +194,15 @@ fn a_reply_is_received_in_parts_until_the_closure_breaks() {
     let mut received = Vec::new();
     let mut read = |flow: ControlFlow<()>| {
         received.clear();
-        link.call_in_parts(&getinfo(), LIMIT, |part| {
-            received.extend_from_slice(part);
-            Ok(flow)
-        })
+        link.call_in_parts(
+            &getinfo(),
+            || deadline_after(LIMIT),
+            LIMIT,
+            |part| {
+                received.extend_from_slice(part);
+                Ok(flow)
+            },
+        )
         .unwrap();
         String::from_utf8(received.clone()).unwrap()
     };

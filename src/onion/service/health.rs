@@ -282,10 +282,9 @@ impl OnionService {
             Ok(None) => return Ok(CheckStep::Skipped(CheckObstacle::NoClientKey)),
             Err(error) => return Ok(CheckStep::of::<()>(begin, Err(error))),
         };
-        let left = clock::time_left(deadline);
-        let outcome = match left.is_zero() {
+        let outcome = match clock::has_passed(deadline) {
             true => Err(Timeout::new(Wait::SocksReply, limit).into()),
-            false => self.visit(SocksProxy::new(endpoint)?.timeout(left)),
+            false => self.visit(SocksProxy::new(endpoint)?.deadline(deadline, limit)),
         };
         drop(lent);
         Ok(CheckStep::of(begin, outcome))

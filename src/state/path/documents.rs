@@ -10,7 +10,7 @@ use super::choice::PathChoice;
 use super::descriptors::Descriptors;
 use super::spec::PathSpec;
 use super::weights::BandwidthWeights;
-use crate::clock::{self, deadline_after};
+use crate::clock;
 use crate::command::GetConf;
 use crate::controller::{Controller, if_allowed};
 use crate::error::{InvalidInput, PathError, PathProblem, Result};
@@ -41,16 +41,16 @@ const INCOMPLETE_FOR: Duration = Duration::from_secs(10);
 
 impl Documents {
     fn load(controller: &Controller, relays: Relays, deadline: Instant) -> Result<Self> {
-        let left = || controller.with_timeout(clock::time_left(deadline));
+        let controller = controller.with_deadline(deadline);
         // tor refuses the key if it uses server descriptors, as relays do.
-        let descriptors = match if_allowed(left().microdescriptors())? {
+        let descriptors = match if_allowed(controller.microdescriptors())? {
             Some(list) => Descriptors::of_micro(&list),
-            None => Descriptors::of_server(&left().server_descriptors()?),
+            None => Descriptors::of_server(&controller.server_descriptors()?),
         };
         let mut weights = BandwidthWeights::default();
         for flavor in ["consensus-microdesc", "consensus"] {
             let key = format!("dir/status-vote/current/{flavor}");
-            let outcome = left().get_info_incremental(&key, |line| {
+            let outcome = controller.get_info_incremental(&key, |line| {
                 weights.read_line(line.bytes());
                 ControlFlow::Continue(())
             });
@@ -116,7 +116,7 @@ impl State {
     pub fn choose_path(&self, spec: &PathSpec) -> Result<Path> {
         let generation = self.shared.present();
         let controller = &generation.controller;
-        generation.choose_path(controller, spec, deadline_after(controller.timeout()))
+        generation.choose_path(controller, spec, controller.deadline())
     }
 }
 
@@ -129,8 +129,7 @@ impl Generation {
         deadline: Instant,
     ) -> Result<Path> {
         spec.check()?;
-        let left = || controller.with_timeout(clock::time_left(deadline));
-        let relays = self.relays.get(&left())?;
+        let relays = self.relays.get(&controller.with_deadline(deadline))?;
         if relays.is_empty() {
             return Err(PathError::new(PathProblem::NoConsensus).into());
         }

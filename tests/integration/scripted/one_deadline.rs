@@ -22,10 +22,20 @@ fn call(first: &'static str, call: impl FnOnce(&Controller) -> Result<(), Error>
     let outcome = call(&controller.with_timeout(CALL));
     let took = begin.elapsed();
     assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{first}: {took:?}");
-    let timed_out = outcome.is_err_and(|error| error.is_timeout());
+    let timed_out = outcome.is_err_and(|error| {
+        assert_names_limit(&error);
+        true
+    });
     drop(controller);
     tor.finish();
     timed_out
+}
+
+/// Checks that an error is a timeout and names the limit of the call, not what was left of it.
+#[track_caller]
+fn assert_names_limit(error: &Error) {
+    let Error::Timeout(timeout) = error else { panic!("{error}") };
+    assert_eq!(timeout.limit(), CALL, "{error}");
 }
 
 #[test]
@@ -51,6 +61,21 @@ fn a_call_of_several_commands_has_one_time_limit() {
     // Ownership is taken also if tor does not report its pid.
     let own = start(|| call("TAKEOWNERSHIP", Controller::take_ownership));
     assert!(join(wait) && join(resolve) && join(config) && !join(own));
+}
+
+#[test]
+fn the_defaults_are_read_within_the_time_limit_of_the_call() {
+    let (tor, controller) = connected(|script| {
+        script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
+        let names = "250+config/names=\r\nNickname String\r\n.\r\n250 OK\r\n";
+        script.expect("GETINFO config/names").pause(FIRST_STEP).send(names).drain();
+    });
+    let config = Config::new(&controller.with_timeout(CALL));
+    let error = config.default_value("Nickname").unwrap_err();
+    assert_names_limit(&error);
+    assert!(error.to_string().contains("GETINFO"), "{error}");
+    drop((config, controller));
+    tor.finish();
 }
 
 #[test]

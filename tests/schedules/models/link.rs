@@ -86,7 +86,7 @@ fn call(link: &Link, number: u16) {
                 text.extend_from_slice(lines);
                 Ok(ControlFlow::Continue(()))
             };
-            link.call_in_parts(&request, LIMIT, take)
+            link.call_in_parts(&request, || deadline_after(LIMIT), LIMIT, take)
                 .map(|()| String::from_utf8_lossy(&text)[..3].parse().unwrap())
         }
     };
@@ -135,7 +135,7 @@ fn outbox() {
                 let (request, deadline) = (getinfo(number), deadline_after(LIMIT));
                 if chance(2) {
                     let take = |_: &[u8]| Ok(ControlFlow::Continue(()));
-                    link.call_in_parts(&request, LIMIT, take).unwrap_err();
+                    link.call_in_parts(&request, || deadline, LIMIT, take).unwrap_err();
                 } else if let Ok(ticket) = link.submit(&request, deadline, LIMIT) {
                     ticket.wait(deadline, LIMIT).unwrap_err();
                 }

@@ -24,7 +24,8 @@ fn assert_ends_in_time(name: &str, call: impl FnOnce() -> Result<(), Error>) {
     let outcome = call();
     let took = begin.elapsed();
     assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{name}: {took:?}");
-    assert!(outcome.as_ref().is_err_and(Error::is_timeout), "{name}: {outcome:?}");
+    let Err(Error::Timeout(timeout)) = &outcome else { panic!("{name}: {outcome:?}") };
+    assert_eq!(timeout.limit(), CALL, "{name}: {timeout}");
 }
 
 type Call = fn(&State) -> Result<(), Error>;
@@ -46,7 +47,7 @@ const EXTENDED: &str = "650 CIRC 8 LAUNCHED PURPOSE=GENERAL\r\n250 EXTENDED 8";
 
 #[test]
 fn a_call_of_a_state_has_one_time_limit_for_its_commands_and_its_wait() {
-    let calls: [(&str, &str, Call); 8] = [
+    let calls: [(&str, &str, Call); 9] = [
         ("EXTENDCIRCUIT 0", EXTENDED, |state| {
             state.build_circuit_for(Path::any(), CircuitPurpose::Controller).map(drop)
         }),
@@ -73,6 +74,9 @@ fn a_call_of_a_state_has_one_time_limit_for_its_commands_and_its_wait() {
             },
         ),
         (relays::SETEVENTS, "250 OK", |state| state.relays().map(drop)),
+        (relays::SETEVENTS, "250 OK", |state| {
+            state.choose_path(&Path::to("a.example:80")).map(drop)
+        }),
     ];
     let threads = calls.map(|(command, reply, call)| start(move || check(command, reply, call)));
     threads.into_iter().for_each(join);
