@@ -348,12 +348,7 @@ impl Config {
         let deadline = self.inner.backend.deadline();
         let schema = self.inner.backend.schema_before(deadline)?;
         let options = names.into_names().into_iter().map(|name| schema.readable(&name));
-        let options = options.collect::<Result<Vec<_>, _>>()?;
-        if let Backend::Tor(tor) = &self.inner.backend {
-            let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
-            tor.groups(&groups, Read::Cached, deadline)?;
-        }
-        Ok(())
+        self.load_options(&options.collect::<Result<Vec<_>, _>>()?, deadline)
     }
 
     /// Caches every option, as [`load`](Self::load) does.
@@ -380,9 +375,18 @@ impl Config {
     /// # Ok::<(), torcon::Error>(())
     /// ```
     pub fn load_all(&self) -> Result<()> {
-        let options = self.inner.backend.schema()?.options().iter();
+        let deadline = self.inner.backend.deadline();
+        let options = self.inner.backend.schema_before(deadline)?.options().iter();
         let readable = options.filter(|option| option.kind != OptionType::Virtual);
-        self.load(readable.map(|option| &option.name))
+        self.load_options(&readable.cloned().collect::<Vec<_>>(), deadline)
+    }
+
+    fn load_options(&self, options: &[TorOption], deadline: Instant) -> Result<()> {
+        if let Backend::Tor(tor) = &self.inner.backend {
+            let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
+            tor.groups(&groups, Read::Cached, deadline)?;
+        }
+        Ok(())
     }
 
     /// Returns the names of the options with pending changes, in the order of the first changes;

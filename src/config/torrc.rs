@@ -34,8 +34,7 @@ impl Config {
     /// text is ASCII, quoted and escaped where tor needs it.
     ///
     /// Sends `GETINFO config-text`, and `GETCONF` as [`get`](Self::get) does for pending changes;
-    /// nothing without a tor. Blocks for at most the [time limit](crate::Controller::with_timeout)
-    /// for each command.
+    /// nothing without a tor. Blocks for at most the [time limit](crate::Controller::with_timeout).
     ///
     /// # Errors
     ///
@@ -76,10 +75,11 @@ impl Config {
     }
 
     fn torrc_lines(&self) -> Result<Vec<ConfiguredLine>> {
-        let schema = self.inner.backend.schema()?;
+        let deadline = self.inner.backend.deadline();
+        let schema = self.inner.backend.schema_before(deadline)?;
         let mut lines = match &self.inner.backend {
             Backend::Tor(tor) => {
-                let info = tor.controller().get_info(["config-text"])?;
+                let info = tor.controller().with_deadline(deadline).get_info(["config-text"])?;
                 parse_config_text(info.bytes("config-text").unwrap_or_default())
             }
             Backend::Offline => Vec::new(),
@@ -89,7 +89,6 @@ impl Config {
             let is_own = |line: &ConfiguredLine| is_of_group(schema, &line.0, &option.group);
             let index = lines.iter().position(is_own).unwrap_or(lines.len());
             lines.retain(|line| !is_own(line));
-            let deadline = self.inner.backend.deadline();
             let new = match self.state_after(&pending, &option, Read::Cached, deadline)? {
                 state if state.is_blank() && option.kind.is_reset_by_clearing() => Vec::new(),
                 GroupState::Lines(lines) => lines,

@@ -64,16 +64,41 @@ fn a_call_of_several_commands_has_one_time_limit() {
 }
 
 #[test]
-fn the_defaults_are_read_within_the_time_limit_of_the_call() {
+fn the_names_of_options_and_what_follows_have_one_time_limit() {
+    type Call = fn(&Config) -> Result<(), Error>;
+    let calls: [Call; 2] = [|config| config.default_value("Nickname").map(drop), Config::load_all];
+    for call in calls {
+        let (tor, controller) = connected(|script| {
+            script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
+            let names = "250+config/names=\r\nNickname String\r\n.\r\n250 OK\r\n";
+            script.expect("GETINFO config/names").pause(FIRST_STEP).send(names).drain();
+        });
+        let config = Config::new(&controller.with_timeout(CALL));
+        let begin = Instant::now();
+        assert_names_limit(&call(&config).unwrap_err());
+        let took = begin.elapsed();
+        assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{took:?}");
+        drop((config, controller));
+        tor.finish();
+    }
+}
+
+#[test]
+fn a_torrc_is_made_within_the_time_limit_of_the_call() {
     let (tor, controller) = connected(|script| {
         script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
-        let names = "250+config/names=\r\nNickname String\r\n.\r\n250 OK\r\n";
-        script.expect("GETINFO config/names").pause(FIRST_STEP).send(names).drain();
+        let names = ["250+config/names=", "Log LineList", ".", "250 OK"];
+        script.answer("GETINFO config/names", &names);
+        let text = "250-config-text=\r\n250 OK\r\n";
+        script.expect("GETINFO config-text").pause(FIRST_STEP).send(text);
+        script.expect("GETCONF Log").drain();
     });
     let config = Config::new(&controller.with_timeout(CALL));
-    let error = config.default_value("Nickname").unwrap_err();
-    assert_names_limit(&error);
-    assert!(error.to_string().contains("GETINFO"), "{error}");
+    config.push("Log", "notice stdout").unwrap();
+    let begin = Instant::now();
+    assert_names_limit(&config.to_torrc().unwrap_err());
+    let took = begin.elapsed();
+    assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{took:?}");
     drop((config, controller));
     tor.finish();
 }
