@@ -1,7 +1,11 @@
 //! The text of a launch error: the problem, tor's warnings, and the advice behind all reasons.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
+
+use nix::libc;
 
 use super::{LaunchProblem, LaunchReport};
 use crate::error::Wait;
@@ -92,7 +96,11 @@ pub(super) fn write(
     if !facts.is_empty() {
         write!(f, " ({})", facts.join(", "))?;
     }
-    for (number, reason) in reasons(&report.warnings, exited).iter().enumerate() {
+    let quoted_warnings = match report.exit_status {
+        Some(status) if exited && is_without_reason(problem, status) => Vec::new(),
+        _ => reasons(&report.warnings, exited),
+    };
+    for (number, reason) in quoted_warnings.iter().enumerate() {
         f.write_str(if number == 0 { ": tor says " } else { ", " })?;
         f.write_str(&quoted(reason))?;
     }
@@ -111,6 +119,13 @@ pub(super) fn invalid_option(option: Option<&str>) -> String {
         Some(option) => format!("the option {} is not valid", printable(option)),
         None => "an option is not valid".to_owned(),
     }
+}
+
+/// Returns whether no warning of tor can explain its exit: another program has killed it, or has made
+/// a tor that was ready end in good order.
+fn is_without_reason(problem: &LaunchProblem, status: ExitStatus) -> bool {
+    let is_later = matches!(problem, LaunchProblem::ExitedLater);
+    status.signal() == Some(libc::SIGKILL) || (is_later && status.success())
 }
 
 /// Returns the last five warnings that give a reason. If none does and tor `exited`, returns the
@@ -189,7 +204,11 @@ pub(super) fn advice(problem: &LaunchProblem, report: &LaunchReport) -> Option<&
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
     use std::time::Duration;
+
+    use nix::libc;
 
     use crate::error::{LaunchError, LaunchProblem, LaunchReport, Timeout, Wait};
 
@@ -284,6 +303,28 @@ mod tests {
         assert!(!text(timeout(), &[ended], Some(0)).contains("roxy"));
         let failed = "Managed proxy \"/x\" process terminated with status code 1";
         assert!(text(timeout(), &[failed, ended], Some(0)).ends_with(super::CHECK_TRANSPORT));
+    }
+
+    #[test]
+    fn an_exit_that_no_warning_explains_quotes_none() {
+        let exit = |problem, status| {
+            let report = LaunchReport {
+                warnings: vec!["Bug: assertion failed".to_owned()],
+                exit_status: Some(ExitStatus::from_raw(status)),
+                was_ready: true,
+                ..LaunchReport::default()
+            };
+            with_hint(&LaunchError::with_report(problem, report))
+        };
+        let killed = exit(LaunchProblem::ExitedLater, libc::SIGKILL);
+        assert_eq!(killed, "the launched tor has exited (signal: 9 (SIGKILL))");
+        // After SIGTERM, tor exits with success.
+        let ended = exit(LaunchProblem::ExitedLater, 0);
+        assert_eq!(ended, "the launched tor has exited (exit status: 0)");
+        let aborted = exit(LaunchProblem::ExitedLater, libc::SIGABRT);
+        assert!(aborted.ends_with(": tor says \"Bug: assertion failed\""), "{aborted}");
+        let refused = exit(LaunchProblem::Exited, 1 << 8);
+        assert!(refused.ends_with(": tor says \"Bug: assertion failed\""), "{refused}");
     }
 
     #[test]
