@@ -211,8 +211,10 @@ impl Controller {
         self.execute(&SaveConf::forced())
     }
 
-    /// Returns whether [`save_conf`](Self::save_conf) is possible: not if the configuration file
-    /// has `%include` lines.
+    /// Returns whether tor's configuration can be saved without losing `%include` lines.
+    ///
+    /// tor does not check here whether it may write the file: [`save_conf`](Self::save_conf) can
+    /// fail all the same, as it does with a packaged tor.
     #[doc = sends!("GETINFO config-can-saveconf")]
     ///
     /// # Examples

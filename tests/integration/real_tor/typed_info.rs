@@ -151,6 +151,15 @@ fn a_configuration_with_includes_cannot_be_saved() {
 }
 
 #[test]
+fn a_torrc_that_tor_cannot_write_is_noticed_only_by_saving() {
+    let tor = RealTor::start();
+    std::fs::remove_file(tor.torrc_path()).unwrap();
+    std::fs::create_dir(tor.torrc_path()).unwrap();
+    assert!(controller(&tor).can_save_conf().unwrap());
+    assert!(controller(&tor).save_conf().is_err());
+}
+
+#[test]
 fn address_mappings_have_their_origin() {
     let tor = RealTor::builder().line("MapAddress a.example b.example").start();
     let controller = controller(&tor);
