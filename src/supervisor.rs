@@ -73,7 +73,7 @@
 //! | `controller.set_conf(..)` at the start | [`Supervisor::set_conf`] |
 //! | `controller.on(..)`, `controller.events(..)` | [`Supervisor::on`], [`Supervisor::events`] |
 //! | `controller.on_disconnect(..)` | [`Supervisor::on_status`], [`Supervisor::on_reconnected`] |
-//! | `tor.state()` | [`Supervisor::state`] |
+//! | `tor.state()` | [`Supervisor::wait_tor`], then [`Supervisor::state`] |
 //! | `tor.onion_endpoint(80)` | [`Supervisor::onion_endpoint`] |
 //! | `tor.close()` | [`Supervisor::stop`] |
 //!

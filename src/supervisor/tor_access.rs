@@ -364,6 +364,8 @@ impl Supervisor {
     /// Returns a [`State`] that lives as long as the supervisor. The first call makes it; later calls
     /// return the same one.
     ///
+    /// Does not wait for a connection: call [`wait_tor`](Self::wait_tor) before the first call.
+    ///
     /// When a connection ends, listeners get the change `Lost` for every circuit and stream, and the
     /// handles of these fail with [`Error::Closed`]. On the next connection the state has what the
     /// new tor has, listeners get it as `Existing`, and attachers are set again.
@@ -380,6 +382,8 @@ impl Supervisor {
     ///
     /// ```no_run
     /// # let supervisor = torcon::Supervisor::launch(torcon::Launcher::new())?;
+    /// # let limit = std::time::Duration::from_secs(60);
+    /// supervisor.wait_tor(limit)?;
     /// let state = supervisor.state()?;
     /// for circuit in state.circuits() {
     ///     println!("{} {}", circuit.id(), circuit.status());
