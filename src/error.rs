@@ -235,23 +235,23 @@ impl Error {
     /// Returns the status code of tor's refusal, if tor refused.
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
-        match self {
-            Self::Rejected(rejection) => Some(rejection.code()),
-            Self::Config(error) => Some(error.rejection().code()),
-            Self::Auth(error) => error.rejection().map(Rejection::code),
-            Self::Circuit(error) => error.rejection().map(Rejection::code),
-            _ => None,
-        }
+        self.rejection().map(Rejection::code)
     }
 
     /// Returns whether a filtering proxy in front of tor refused the command. Those of Tails and
     /// Whonix answer `510 Command filtered`.
     #[must_use]
     pub fn is_filtered(&self) -> bool {
+        self.rejection().is_some_and(Rejection::is_filtered)
+    }
+
+    fn rejection(&self) -> Option<&Rejection> {
         match self {
-            Self::Rejected(rejection) => rejection.is_filtered(),
-            Self::Config(error) => error.rejection().is_filtered(),
-            _ => false,
+            Self::Rejected(rejection) => Some(rejection),
+            Self::Config(error) => Some(error.rejection()),
+            Self::Auth(error) => error.rejection(),
+            Self::Circuit(error) => error.rejection(),
+            _ => None,
         }
     }
 }

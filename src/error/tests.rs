@@ -1,8 +1,13 @@
 use std::error::Error as _;
 use std::io;
+use std::str::FromStr as _;
 use std::sync::Arc;
 
-use super::{ConnectAttempt, ConnectError, ConnectProblem, Disconnect, Error, InvalidInput};
+use super::{
+    AuthError, AuthProblem, CircuitError, CircuitProblem, ConnectAttempt, ConnectError,
+    ConnectProblem, Disconnect, Error, InvalidInput, Rejection, RejectionLine,
+};
+use crate::names::CircuitId;
 
 mod foreign_text;
 
@@ -25,6 +30,26 @@ fn the_text_has_the_first_reason_and_the_chain_repeats_nothing() {
     assert_eq!(error.to_string(), "invalid argument \"name\": is empty");
     assert_eq!(format!("{error:?}"), error.to_string());
     assert!(error.source().is_none());
+}
+
+#[test]
+fn a_filtered_command_is_noticed_in_every_error_that_has_a_refusal() {
+    let refusal = |text: &[u8]| Rejection::new("ATTACHSTREAM", vec![RejectionLine::new(510, text)]);
+    let errors = |refusal: Rejection| {
+        let circuit = CircuitId::from_str("7").unwrap();
+        let not_attached = CircuitProblem::NotAttached(refusal.clone());
+        [
+            Error::from(CircuitError::new(circuit, "attach", not_attached)),
+            Error::from(AuthError::new(&[], None, AuthProblem::Refused(refusal.clone()))),
+            Error::from(refusal),
+        ]
+    };
+    for error in errors(refusal(b"Command filtered")) {
+        assert!(error.is_filtered() && error.status_code() == Some(510), "{error:?}");
+    }
+    for error in errors(refusal(b"Unrecognized command")) {
+        assert!(!error.is_filtered() && error.status_code() == Some(510), "{error:?}");
+    }
 }
 
 #[test]
