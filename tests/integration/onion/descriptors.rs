@@ -13,6 +13,7 @@ use torcon::{Controller, Event, EventKind, Launcher, Tor, TorProcess};
 use super::key;
 use super::network::LIMIT;
 use crate::error_text::{chain, check_text};
+use crate::support::capability::Capability;
 use crate::support::watchdog::eventually;
 use crate::testnet::retry::retried;
 use crate::testnet::{join, shared_network};
@@ -204,7 +205,18 @@ fn the_parameters_of_the_proof_of_work_are_in_the_second_layer() {
     let (server, asking): (TorProcess, TorProcess) = (join(), join());
     let (server, asking) = (server.controller().unwrap(), asking.controller().unwrap());
     let address = key(67).address();
-    let descriptor = publish(server, asking, &service(67).pow_defenses(true));
+    let service = service(67).pow_defenses(true);
+    let _listener;
+    let descriptor = if Capability::AddOnionPow.is_available() {
+        publish(server, asking, &service)
+    } else {
+        let refused = server.add_onion(&service).unwrap_err().to_string();
+        assert!(refused.contains("needs tor 0.4.9.2 or later"), "{refused}");
+        // Every tested version has the option of a service in a directory.
+        let endpoint = server.onion_endpoint(80).temporary_dir().key(key(67)).pow_defenses(true);
+        _listener = endpoint.publication(Publication::All).timeout(LIMIT).listen().unwrap();
+        download(asking, address)
+    };
 
     let layer = descriptor.decrypt(&address, None).unwrap();
     check(&descriptor, &layer);

@@ -1,6 +1,6 @@
 //! Networks whose tors are of several versions.
 
-use std::os::unix::fs::symlink;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -8,6 +8,7 @@ use torcon::names::TorVersion;
 use torcon::testnet::PrivateNetwork;
 
 use super::UP;
+use crate::process::fake_process::FakeProcess;
 use crate::support::real_tor::tor_binary;
 
 /// The tors of the test runner, or the installed one.
@@ -28,12 +29,12 @@ fn version(tor: &PathBuf) -> TorVersion {
 
 #[test]
 fn each_relay_runs_its_program() {
-    let directory = tempfile::tempdir().unwrap();
     let mut tors = tors();
-    if let [only] = tors.as_slice() {
-        let other = directory.path().join("tor");
-        symlink(only, &other).unwrap();
-        tors.push(other);
+    // If there is only one tor, this program runs it, and records its processes.
+    let recording = format!("echo $$ >>\"$0.pid\"\nexec '{}' \"$@\"", tors[0].display());
+    let recording = FakeProcess::new(&recording);
+    if tors.len() == 1 {
+        tors.push(recording.path());
     }
     let tor = |number: usize| &tors[number % tors.len()];
     let network = PrivateNetwork::builder()
@@ -50,12 +51,15 @@ fn each_relay_runs_its_program() {
     let versions: Vec<_> = relays.iter().map(|relay| relay.version.clone()).collect();
     assert_eq!(versions[..4], expected);
     assert_eq!(versions[4], version(&tor_binary()));
-    if tors[1].starts_with(directory.path()) {
-        let arguments = std::fs::read(format!("/proc/{}/cmdline", relays[2].pid.unwrap())).unwrap();
-        let program = tors[1].to_str().unwrap().as_bytes();
-        assert!(arguments.starts_with(program), "\"{}\"", arguments.escape_ascii());
-    }
+    let recorded = || {
+        let pids = fs::read_to_string(recording.pid_file()).unwrap_or_default();
+        let is_recorded = |pid: u32| pids.lines().any(|line| line == pid.to_string());
+        network.relays().iter().map(|relay| is_recorded(relay.pid.unwrap())).collect::<Vec<_>>()
+    };
+    let expected_records = [false, false, tors[1] == recording.path(), false, false];
+    assert_eq!(recorded(), expected_records);
     // It has its program after a restart too.
     network.restart("relay1").unwrap();
     assert_eq!(network.relays()[2].version, expected[2]);
+    assert_eq!(recorded(), expected_records);
 }
