@@ -2,7 +2,6 @@
 //! no tor and no directory left.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -13,6 +12,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::example;
+use crate::process::fake_process::FakeProcess;
 
 /// A limit for the end of a program, on a loaded machine.
 const END: Duration = Duration::from_secs(30);
@@ -153,13 +153,12 @@ fn a_supervisor_ends_at_a_signal() {
 #[test]
 fn a_second_signal_ends_the_program_at_once() {
     // A tor that ignores the signal to end, so that the good order takes five seconds.
-    let programs = tempfile::tempdir().unwrap();
-    let (tor, pid_file) = (programs.path().join("tor"), programs.path().join("pid"));
-    let script = "#!/bin/sh\ntrap '' TERM\necho $$ >\"$0.new\"\nmv \"$0.new\" \"${0%tor}pid\"\n\
-                  while :; do sleep 0.1; done\n";
-    fs::write(&tor, script).unwrap();
-    fs::set_permissions(&tor, fs::Permissions::from_mode(0o700)).unwrap();
-    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
+    let tor = FakeProcess::new(
+        "trap '' TERM\necho $$ >\"$0.new\"\nmv \"$0.new\" \"$0.pid\"\nwhile :; do sleep 0.1; done",
+    );
+    let pid_file = tor.pid_file();
+    let directory = pid_file.parent().unwrap().display();
+    let path = format!("{directory}:{}", std::env::var("PATH").unwrap());
     let mut running = Running::start("launch", &["--offline"], |command| {
         command.env("PATH", path);
     });

@@ -1,9 +1,7 @@
 //! Which failures of an attempt end a supervisor, and which are tried again.
 
-use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +13,7 @@ use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
 use torcon::{ConnectOptions, Error, Supervisor};
 
 use super::{LIMIT, SHORT, launcher, options, statuses};
+use crate::process::fake_process::FakeProcess;
 use crate::support::fake_tor::FakeTor;
 use crate::support::greeting::Greeting as _;
 use crate::support::greeting::{Cookie, Proof};
@@ -281,12 +280,9 @@ fn a_stop_cancels_an_attempt_that_gets_no_answer() {
     assert!(begun.elapsed() < LIMIT / 4, "{:?}", begun.elapsed());
     tor.finish();
     // A program that never becomes a tor.
-    let directory = tempfile::tempdir().unwrap();
-    let program = directory.path().join("tor");
-    fs::write(&program, "#!/bin/sh\necho started\nexec sleep 1000\n").unwrap();
-    fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+    let program = FakeProcess::new("echo started\nexec sleep 1000");
     let (sink, printed) = bounded(1);
-    let launcher = Launcher::new().program(program).timeout(LIMIT).stdout(Printed(sink));
+    let launcher = Launcher::new().program(program.path()).timeout(LIMIT).stdout(Printed(sink));
     let supervisor = Supervisor::launch(launcher).unwrap();
     printed.recv_timeout(LIMIT).unwrap();
     let begun = Instant::now();

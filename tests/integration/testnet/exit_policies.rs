@@ -1,12 +1,9 @@
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-
 use torcon::descriptor::ExitPolicy;
 use torcon::names::ConsensusFlavor;
 use torcon::testnet::PrivateNetwork;
 
 use super::UP;
+use crate::process::fake_process::FakeProcess;
 use crate::support::real_tor::tor_binary;
 
 /// The options of each relay.
@@ -29,32 +26,22 @@ const OPTIONS: [&str; 12] = [
     "--IPv6Exit 1 --ExitPolicy 'PORTS reject *:*'",
 ];
 
-/// Writes a program that starts tor with further options.
-fn tor_with(options: &str, path: &Path) -> PathBuf {
+/// A program that starts tor with further options.
+fn tor_with(options: &str) -> FakeProcess {
     // A summary of so many ports is cut.
     let ports: String = (1..=250).map(|n| format!("accept *:{},", n * 200)).collect();
     let options = options.replace("PORTS ", &ports);
-    let script = format!("#!/bin/sh\nexec {} \"$@\" {options}\n", tor_binary().display());
-    // Another process writes it: while a program writes a file, none can be started from it, and
-    // another thread may start a process at any time.
-    let mut shell = Command::new("/bin/sh")
-        .args(["-c", "cat >\"$0\" && chmod 700 \"$0\""])
-        .arg(path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    assert!(shell.wait().unwrap().success());
-    path.to_owned()
+    FakeProcess::new(&format!("exec '{}' \"$@\" {options}", tor_binary().display()))
 }
 
 #[test]
 fn a_summary_is_that_of_the_authority() {
-    let directory = tempfile::tempdir().unwrap();
+    let programs = OPTIONS.map(tor_with);
     let network = PrivateNetwork::builder().relays(OPTIONS.len()).timeout(UP);
-    let network = OPTIONS.iter().enumerate().fold(network, |network, (n, options)| {
-        network.relay_tor(n, tor_with(options, &directory.path().join(format!("tor{n}"))))
-    });
+    let network = programs
+        .iter()
+        .enumerate()
+        .fold(network, |network, (n, program)| network.relay_tor(n, program.path()));
     let network = network.launch().unwrap();
     let authority = network.controller("auth0").unwrap();
     let consensus = authority.consensus(&ConsensusFlavor::Ns).unwrap().unwrap();
