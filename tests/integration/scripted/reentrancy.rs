@@ -191,24 +191,22 @@ fn a_logger_may_call_back() {
                 logged.send(line.text.clone()).ok();
             }
         });
-        within(LIMIT, "a connection whose logger calls back", move || {
+        let lines = within(LIMIT, "a connection whose logger calls back", move || {
             controller.get_info_one("a").unwrap();
             let refused = controller.add_event_listener(EventKind::from("NOPE"), |_| {});
             assert_eq!(refused.unwrap_err().status_code(), Some(552));
             let id = controller.add_event_listener(EventKind::Bw, |_| {}).unwrap();
             controller.remove_event_listener(id).unwrap();
-            let (panics, panicked) = unbounded();
-            let listener = move |_: &Event| {
-                panics.send(()).unwrap();
-                panic!("as the test wants");
-            };
+            let listener = |_: &Event| panic!("as the test wants");
             controller.add_event_listener(EventKind::Bw, listener).unwrap();
             let queue = controller.events([EventKind::Bw, EventKind::Circ]).unwrap();
             controller.get_info_one("event").unwrap();
             assert_eq!(queue.recv_timeout(LIMIT).unwrap().to_string(), "BW 1 2");
-            // Closing would discard the event if the listener has not been called yet.
-            panicked.recv_timeout(LIMIT).unwrap();
             drop(queue);
+            // The event thread logs the panic and calls back. If that were while "late" is pending, the
+            // reply to its command would count as the reply to "late".
+            let is_panic = |line: String| line.contains("a listener panicked");
+            while !is_panic(lines.recv_timeout(LIMIT).unwrap()) {}
             let short = controller.with_timeout(Duration::from_millis(1));
             assert!(short.get_info_one("late").unwrap_err().is_timeout());
             controller.get_info_one("b").unwrap();
@@ -221,11 +219,10 @@ fn a_logger_may_call_back() {
                 .unwrap();
             controller.wait_for(EventKind::Bw, is_it, Duration::from_millis(1)).unwrap_err();
             controller.close();
+            lines
         });
         let lines: Vec<_> = lines.try_iter().collect();
-        let has = |text: &str| lines.iter().any(|line| line.contains(text));
-        assert!(has("a listener panicked"), "{lines:?}");
-        assert!(has("connection closed"), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("connection closed")), "{lines:?}");
         drop(log);
         tor.finish();
     });
