@@ -11,7 +11,8 @@ use crate::wire::Reply;
 /// The pending reply to a command.
 ///
 /// Made by [`Controller::queue_command`](crate::Controller::queue_command). Dropping it discards
-/// the reply; tor executes the command all the same.
+/// the reply; tor executes the command all the same. It does not keep the connection open: keep the
+/// controller until [`wait`](Self::wait) has returned.
 ///
 /// # Examples
 ///
