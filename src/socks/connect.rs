@@ -171,7 +171,9 @@ fn read_excerpt(stream: &Stream, received: &[u8], deadline: Instant) -> Box<str>
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::TcpListener;
+    use std::thread;
     use std::time::Duration;
 
     use crate::clock::deadline_after;
@@ -187,5 +189,19 @@ mod tests {
         let Err(Error::Socks(error)) = proxy.connect("a.example:80") else { panic!("connected") };
         let SocksProblem::Timeout(timeout) = error.problem() else { panic!("{error}") };
         assert_eq!(timeout.limit(), limit);
+    }
+
+    #[test]
+    fn the_greeting_of_another_server_is_shown_without_its_control_characters() {
+        let text = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{2066}";
+        let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let proxy = SocksProxy::new(server.local_addr().unwrap()).unwrap();
+        let greet = move || server.accept().unwrap().0.write_all(format!("{text}\n").as_bytes());
+        let greeter = thread::Builder::new().spawn(greet).unwrap();
+        let Err(Error::Socks(error)) = proxy.connect("a.example:80") else { panic!("connected") };
+        greeter.join().unwrap().unwrap();
+        let SocksProblem::NotSocks { excerpt } = error.problem() else { panic!("{error}") };
+        assert_eq!(**excerpt, format!("{text}\n").as_bytes().escape_ascii().to_string());
+        assert!(!error.to_string().contains(char::is_control), "{error}");
     }
 }

@@ -225,6 +225,30 @@ fn a_document_within_another_ends_it() {
 }
 
 #[test]
+fn errors_show_the_text_of_a_document_without_its_control_characters() {
+    // Those that a terminal obeys, and one that reorders the text behind it.
+    let text = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{2066}";
+    let escaped = text.as_bytes().escape_ascii().to_string();
+    let router = SERVER.lines().find(|line| line.starts_with("router ")).unwrap();
+    for (file, problem) in [
+        (format!("{text}\n"), "Unexpected"),
+        (format!("@type {text} 1.0\n{SERVER}"), "Unsupported"),
+        (SERVER.replace(router, &format!("router {text}")), "Malformed"),
+    ] {
+        let errors = DescriptorReader::<AnyDescriptor, _>::new(file.as_bytes());
+        let error = errors.filter_map(Result::err).next().unwrap();
+        assert!(format!("{:?}", error.problem()).starts_with(problem), "{error:?}");
+        let shown = format!("{:#}", Error::from(error));
+        assert!(shown.contains(&escaped) && shown.is_ascii(), "{shown:?}");
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+    }
+    let file = format!("@type server-descriptor {text}\n{SERVER}");
+    let mut reader = DescriptorReader::<AnyDescriptor, _>::new(file.as_bytes());
+    reader.next().unwrap().unwrap();
+    assert_eq!(reader.document_type(), Some(&*format!("server-descriptor {escaped}")));
+}
+
+#[test]
 fn lines_of_no_document_are_one_error() {
     let garbage = "HTTP/1.0 200 OK\r\nonion-key\npublished 2026-11-23 19:05:47\nr x\n\0\0\0\n";
     let error = |line, byte| {

@@ -456,6 +456,29 @@ fn a_change_in_any_line_of_the_descriptor_of_an_onion_service_is_refused() {
     assert_eq!(*error.problem(), problem);
 }
 
+#[test]
+fn a_line_that_is_not_signed_is_shown_without_its_control_characters() {
+    // Those that a terminal obeys, and one that reorders the text behind it.
+    let line = "zz \u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{2066}\n";
+    let (service, period, at) = onion_service();
+    let after = |text: &str| format!("{}\n{line}", text.trim_end()).into_bytes();
+    let certificate = KeyCertificate::parse(after(certificates(CERTIFICATES)[0])).unwrap();
+    let onion = OnionDescriptor::parse(after(ONION)).unwrap();
+    let problem = |error: VerifyError| error.problem().clone();
+    let (texts, trusted) = (certificates(CERTIFICATES), authorities());
+    let problems = [
+        problem(server(&after(SERVER), then()).unwrap_err()),
+        problem(extra_info(&after(EXTRA_INFO), then()).unwrap_err()),
+        problem(certificate.verify(then()).unwrap_err()),
+        problem(onion.verify(&service, period, at).unwrap_err()),
+        consensus(&after(CONSENSUS), &texts, &trusted, then()).unwrap_err(),
+    ];
+    for problem in problems {
+        let escaped = line.trim_end().as_bytes().escape_ascii();
+        assert_eq!(problem.to_string(), format!("no signature covers the line \"{escaped}\""));
+    }
+}
+
 /// Verifies a text as every document.
 fn verify_everything(text: &[u8]) {
     let at = then();

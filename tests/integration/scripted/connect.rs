@@ -136,7 +136,7 @@ fn a_greeting_of_a_later_version_is_understood() {
 #[test]
 fn another_protocol_is_reported_with_its_first_bytes() {
     // peers 15: connecting to a SOCKS port hung or failed with an unclear error.
-    let peers: [(&[u8], &str); 9] = [
+    let peers: [(&[u8], &str); 10] = [
         (b"\x05\xff", "\\x05\\xff"),
         (b"\x00\x5b\x00\x00\x00\x00\x00\x00", "\\x00["),
         (
@@ -150,6 +150,8 @@ fn another_protocol_is_reported_with_its_first_bytes() {
         (b"* OK IMAP4 ready\r\n", "* OK IMAP4 ready"),
         (b"\r\n", ""),
         (b"hello", "hello"),
+        // ESC, and a character that reorders the text behind it.
+        (b"\x1b]0;x\x07\xe2\x80\xae\r\n", "\\x1b]0;x\\x07\\xe2\\x80\\xae"),
     ];
     for (said, start) in peers {
         // Whether it sends first or after the command, and whether it closes.
