@@ -63,7 +63,7 @@ struct Progress {
     silent_since: Option<Instant>,
     /// Whether the marker of the present connection is queued, or the connection needs none.
     is_marked: bool,
-    /// Whether the present connection has ended.
+    /// Whether the present connection has ended, or tor refused the subscription on it.
     ended: bool,
     /// Whether the subscription has ended.
     over: bool,
@@ -123,12 +123,24 @@ impl Subscription {
         let events = ConnectionHook { subscription: Arc::clone(self), generation };
         let guard = match self.kinds.is_empty() {
             true => controller.watch_end(Arc::new(events)),
-            false => controller.hook_before(&self.kinds, Arc::new(events), deadline)?,
+            false => controller
+                .hook_before(&self.kinds, Arc::new(events), deadline)
+                .inspect_err(|_| self.pause(hook.is_some()))?,
         };
         let former = hook.replace((generation, guard));
         // Without room, the marker waits for the next event.
         let _ = self.mark(&mut self.progress.lock());
         Ok(former)
+    }
+
+    /// Begins a gap after tor refused the subscription. Events that other receivers had subscribed to
+    /// may have arrived before, and the marker with them.
+    fn pause(&self, was_connected: bool) {
+        let mut progress = self.progress.lock();
+        progress.ended = true;
+        if was_connected {
+            progress.silent_since.get_or_insert_with(clock::now);
+        }
     }
 
     /// Ends the subscription, and reports to the receiver that its supervisor has ended.

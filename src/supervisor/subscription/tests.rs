@@ -14,7 +14,7 @@ use crate::link::{EventBatch, EventHook as _};
 use crate::sync::Mutex;
 use crate::sync::channel::{Receiver, Sender, unbounded};
 #[cfg(feature = "testkit")]
-use crate::testkit::FakeTor;
+use crate::testkit::{Answer, FakeTor};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -217,4 +217,33 @@ fn a_thread_that_finds_the_subscription_made_ends_it_if_the_end_has_found_the_lo
     assert_eq!(controller.subscribed_events(), [EventKind::Bw]);
     connect();
     assert!(controller.subscribed_events().is_empty());
+}
+
+#[cfg(feature = "testkit")]
+#[test]
+fn the_gap_after_a_refused_subscription_begins_at_the_refusal() {
+    const GAP: Duration = Duration::from_millis(300);
+    let (former, next) = (FakeTor::start(), Arc::new(FakeTor::start()));
+    let controllers = [former.controller(), next.controller()];
+    let queued = Arc::new(Queued::default());
+    let kinds = [EventKind::Bw, EventKind::from("PT_LOG")];
+    let subscription = Subscription::new(kinds.into(), queued.clone());
+    subscription.connect(&controllers[0], 1, deadline_after(LIMIT)).unwrap();
+    controllers[0].hang_up();
+    // Another receiver has events that this one would have too.
+    controllers[1].add_event_listener(EventKind::Bw, |_| {}).unwrap();
+    let (of_answer, is_refused) = (Arc::clone(&next), AtomicBool::new(false));
+    next.answer_with(move |_, command| {
+        let is_first = command == "SETEVENTS BW PT_LOG" && !is_refused.swap(true, Ordering::SeqCst);
+        is_first.then(|| {
+            of_answer.send_event("BW 1 1");
+            Answer::refused(552, "Unrecognized event \"PT_LOG\"")
+        })
+    });
+    subscription.connect(&controllers[1], 2, deadline_after(LIMIT)).unwrap_err();
+    thread::sleep(GAP);
+    subscription.connect(&controllers[1], 2, deadline_after(LIMIT)).unwrap();
+    assert_eq!(*queued.0.lock(), ["BW 1 1"]);
+    let gaps = queued.1.lock();
+    assert!(gaps.len() == 2 && gaps[1] >= GAP, "{gaps:?}");
 }
