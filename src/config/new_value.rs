@@ -123,7 +123,16 @@ impl NewValue {
                     _ => return refuse("must be in whole seconds".to_owned()),
                 }
             }
-            _ => return refuse(format!("is of the type {kind} and does not accept {description}")),
+            _ => {
+                let accepted = match kind {
+                    OptionType::TimeInterval | OptionType::TimeMsecInterval => {
+                        ": give a Duration, or a text with a unit such as \"10 minutes\""
+                    }
+                    _ => "",
+                };
+                let problem = format!("does not accept {description}{accepted}");
+                return refuse(format!("is of the type {kind} and {problem}"));
+            }
         };
         Ok(Some(vec![text.into_bytes()]))
     }

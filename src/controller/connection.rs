@@ -181,13 +181,15 @@ impl Controller {
     ///
     /// Every pending and every later call, on any thread, fails with
     /// [`Error::Closed`](crate::Error::Closed). Undelivered events are discarded. A second call
-    /// does nothing. If this program attaches streams to circuits
-    /// ([`State::set_attacher`](crate::State::set_attacher)), commands that return this task to tor
-    /// are sent first, each with a time limit of one second. A thread that is setting an attacher at
-    /// this moment is waited for, for at most a second, and one that sends these commands to close
-    /// the connection too, for at most two seconds. A check of an onion service
-    /// ([`OnionService::check`](crate::onion::OnionService::check)) that adds a client's key to tor
-    /// is waited for, for at most a second, and the key is removed.
+    /// does nothing.
+    ///
+    /// Before that, what this program has changed in tor for a while is taken back: streams are left
+    /// to tor again if an attacher is set ([`State::set_attacher`](crate::State::set_attacher)), and
+    /// the client's key of a running check of an onion service
+    /// ([`OnionService::check`](crate::onion::OnionService::check)) is removed. Each of these
+    /// commands has a time limit of one second, as has the wait for a thread that is setting an
+    /// attacher or adding such a key at this moment. If another thread is closing the connection,
+    /// this call waits for its commands, for at most two seconds.
     ///
     /// Blocks the current thread until the threads of the connection have ended; if a listener is
     /// running, for at most the [time limit](Self::with_timeout), and not at all if called from a

@@ -282,7 +282,7 @@ impl SocksError {
             SocksProblem::Timeout(timeout) => *timeout.wait() == Wait::SocksGreeting,
             SocksProblem::NotSocks { .. } => true,
             SocksProblem::NoListener => {
-                return Some("set SocksPort in the torrc, or DisableNetwork 0");
+                return Some("set the option SocksPort of this tor, or its DisableNetwork to 0");
             }
             _ => false,
         };

@@ -84,7 +84,8 @@ fn a_value_of_another_type_is_refused_with_both_types() {
     assert_refused(
         "MaxCircuitDirtiness",
         300,
-        "is of the type TimeInterval and does not accept an integer",
+        "is of the type TimeInterval and does not accept an integer: give a Duration, or a text \
+         with a unit such as \"10 minutes\"",
     );
     let (millisecond, nanosecond) = (Duration::from_millis(1), Duration::from_nanos(1));
     assert_refused("MaxCircuitDirtiness", millisecond, "must be in whole seconds");

@@ -215,7 +215,7 @@ fn a_tor_without_an_open_socks_port_is_detected_by_its_control_connection() {
     let no_port = |wish: &str| {
         format!(
             "cannot {wish} through the SOCKS proxy of the tor at {control}: tor has no open \
-             SocksPort; hint: set SocksPort in the torrc, or DisableNetwork 0"
+             SocksPort; hint: set the option SocksPort of this tor, or its DisableNetwork to 0"
         )
     };
     assert_eq!(done(&tor, || tor.resolve("some.test")).to_string(), "127.0.0.1");
