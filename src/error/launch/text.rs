@@ -5,14 +5,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
 
-use nix::libc;
-
 use super::{LaunchProblem, LaunchReport};
 use crate::error::Wait;
 use crate::names::{printable, quoted, quoted_path};
 
 /// The maximum number of warnings in the text.
 const MAX_COMPLAINTS: usize = 5;
+
+/// POSIX gives this signal its number.
+const SIGKILL: i32 = 9;
 
 /// The beginning of the warnings about the program of a transport that tor has ended itself: it has
 /// no name any more.
@@ -125,7 +126,7 @@ pub(super) fn invalid_option(option: Option<&str>) -> String {
 /// a tor that was ready end in good order.
 fn is_without_reason(problem: &LaunchProblem, status: ExitStatus) -> bool {
     let is_later = matches!(problem, LaunchProblem::ExitedLater);
-    status.signal() == Some(libc::SIGKILL) || (is_later && status.success())
+    status.signal() == Some(SIGKILL) || (is_later && status.success())
 }
 
 /// Returns the last five warnings that give a reason. If none does and tor `exited`, returns the
