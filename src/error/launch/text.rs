@@ -9,9 +9,6 @@ use super::{LaunchProblem, LaunchReport};
 use crate::error::Wait;
 use crate::names::{printable, quoted, quoted_path};
 
-/// The number of the signal is the same on every Unix. Pure modules use no system library.
-const SIGKILL: i32 = 9;
-
 /// The maximum number of warnings in the text.
 const MAX_COMPLAINTS: usize = 5;
 
