@@ -57,13 +57,13 @@ enum Progress {
 }
 
 impl WantedOption {
-    /// Records that a tor has accepted the settings.
-    fn sent(&mut self) {
+    /// Records that a tor has accepted the settings. It writes them as before unless it `is_new`.
+    fn sent(&mut self, is_new: bool) {
         self.progress = match std::mem::replace(&mut self.progress, Progress::Pending) {
             Progress::Pending => Progress::Sent(None),
             // Usually the same value is returned again.
-            Progress::Accepted(value) => Progress::Sent(Some(value)),
-            sent @ Progress::Sent(_) => sent,
+            Progress::Accepted(value) if is_new => Progress::Sent(Some(value)),
+            progress => progress,
         };
     }
 
@@ -218,7 +218,7 @@ impl Settings {
                 return Ok(());
             }
             if is_repeated {
-                match self.set(controller, &unsettled, deadline) {
+                match self.set(controller, &unsettled, false, deadline) {
                     // tor has accepted them before. The next check tries each again.
                     Err(error) if is_refusal(&error) => return Ok(()),
                     outcome => outcome?,
@@ -276,10 +276,10 @@ impl Settings {
         if wanted.is_empty() {
             return Ok(restored);
         }
-        match self.set(controller, &wanted, deadline) {
+        match self.set(controller, &wanted, is_new, deadline) {
             Err(error) if is_refusal(&error) => {
                 for option in &wanted {
-                    match self.set(controller, std::slice::from_ref(option), deadline) {
+                    match self.set(controller, std::slice::from_ref(option), is_new, deadline) {
                         Err(error) if is_refusal(&error) => {
                             restored.unrestored.push(option.unrestored(error));
                         }
@@ -298,6 +298,7 @@ impl Settings {
         &self,
         controller: &Controller,
         options: &[WantedOption],
+        is_new: bool,
         deadline: Instant,
     ) -> Result<()> {
         let lines = options.iter().flat_map(WantedOption::lines);
@@ -305,7 +306,7 @@ impl Settings {
         let mut kept = self.kept.lock();
         for option in options {
             if let Some(option) = kept.option(&option.name) {
-                option.sent();
+                option.sent(is_new);
             }
         }
         Ok(())

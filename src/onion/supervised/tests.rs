@@ -361,11 +361,14 @@ fn a_closure_that_does_not_return_delays_neither_the_supervisor_nor_the_end() {
 fn clients_that_change_without_a_connection_are_known_to_the_next_one() {
     let supervisor = Supervisor::default();
     let tor = tor();
-    // tor logs such a line for each SETCONF.
-    let settings = || {
-        let lines = tor.last_lines();
-        lines.iter().filter(|line| line.contains("DisableNetwork is set")).count()
+    let count = |text| tor.last_lines().iter().filter(|line| line.contains(text)).count();
+    // tor logs a line for each SETCONF, before that of the next connection.
+    let settings = |connections| {
+        let next = another_connection(&tor);
+        eventually("the connection is logged", || count("New control connection") == connections);
+        (next, count("DisableNetwork is set"))
     };
+    // With that of the launch, there are three connections.
     let (first, second) = (another_connection(&tor), another_connection(&tor));
     let listener = supervisor.endpoint(&first, true).listen().unwrap();
     let clients = listener.hidden_service_dir().unwrap().join("authorized_clients");
@@ -373,13 +376,11 @@ fn clients_that_change_without_a_connection_are_known_to_the_next_one() {
     let alice = listener.authorize_client("alice").unwrap();
     assert!(clients.join("alice.auth").exists());
     assert_eq!(listener.clients()[0].public_key, alice.public_key);
-    let before = settings();
+    let (_connection, before) = settings(4);
     assert!(supervisor.service().restore(&second).unwrap());
-    eventually("the services are set", || settings() > before);
     second.close();
-    let third = another_connection(&tor);
-    let before = settings();
+    let (third, after) = settings(5);
+    assert!(after > before, "the service is set");
     assert!(supervisor.service().restore(&third).unwrap());
-    third.get_info_one("version").unwrap();
-    assert_eq!(settings(), before, "nothing has changed");
+    assert_eq!(settings(6).1, after, "nothing has changed");
 }

@@ -124,8 +124,10 @@ fn a_value_is_that_of_the_settings_if_it_is_written_alike_or_returned_twice() {
     option.returned(&value(&["1"]));
     assert!(matches!(option.progress, Progress::Pending));
     option.progress = Progress::Accepted(value(&["2"]));
-    option.sent();
-    option.sent();
+    option.sent(false);
+    assert!(matches!(option.progress, Progress::Accepted(_)));
+    option.sent(true);
+    option.sent(true);
     assert!(matches!(&option.progress, Progress::Sent(Some(last)) if *last == value(&["2"])));
 }
 
@@ -202,6 +204,8 @@ fn an_option_that_others_changed_is_set_again_or_reported() {
                 tor.answer("GETCONF NumCPUs Nickname", &["250-NumCPUs=4", "250 Nickname=x"]);
                 if is_set {
                     tor.answer("SETCONF NumCPUs=1", &["250 OK"]);
+                }
+                if is_new {
                     tor.answer("GETCONF NumCPUs", &["250 NumCPUs=1"]);
                 }
             },
@@ -215,6 +219,26 @@ fn an_option_that_others_changed_is_set_again_or_reported() {
             },
         );
     }
+}
+
+#[test]
+fn the_value_of_another_program_that_sets_an_option_again_at_once_is_not_taken_for_the_own() {
+    let settings = recorded(&[("NumCPUs", "1")], true);
+    settings.kept.lock().option("NumCPUs").unwrap().returned(&value(&["1"]));
+    with_tor(
+        |tor| {
+            for _ in 0..3 {
+                tor.answer("GETCONF NumCPUs", &["250 NumCPUs=4"]);
+                tor.answer("SETCONF NumCPUs=1", &["250 OK"]);
+            }
+        },
+        |controller| {
+            for _ in 0..3 {
+                let restored = restore(&settings, controller, false, IfChanged::SetAgain);
+                assert!(restored.has_corrected);
+            }
+        },
+    );
 }
 
 #[test]
