@@ -232,11 +232,11 @@ fn the_gap_after_a_refused_subscription_begins_at_the_refusal() {
     controllers[0].hang_up();
     // Another receiver has events that this one would have too.
     controllers[1].add_event_listener(EventKind::Bw, |_| {}).unwrap();
-    let (of_answer, is_refused) = (Arc::clone(&next), AtomicBool::new(false));
+    let (of_answer, is_refused) = (Arc::downgrade(&next), AtomicBool::new(false));
     next.answer_with(move |_, command| {
         let is_first = command == "SETEVENTS BW PT_LOG" && !is_refused.swap(true, Ordering::SeqCst);
         is_first.then(|| {
-            of_answer.send_event("BW 1 1");
+            of_answer.upgrade().unwrap().send_event("BW 1 1");
             Answer::refused(552, "Unrecognized event \"PT_LOG\"")
         })
     });
