@@ -10,6 +10,9 @@ use crate::support::dialect::Dialect;
 
 /// A limit that only a failed test reaches.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+/// A limit without progress, which a test waits for. On a loaded machine too, tor has logged before why
+/// it makes none.
+pub(crate) const STALL: Duration = Duration::from_secs(15);
 /// A limit for an immediate reaction.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 

@@ -1,13 +1,12 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
-use std::time::Duration;
 
 use torcon::error::{LaunchError, LaunchProblem};
 use torcon::process::{Launcher, Ready, TorProcess};
 use torcon::{Error, Tor};
 
-use super::fake_process::{FakeProcess, LONG};
+use super::fake_process::{FakeProcess, LONG, STALL};
 use super::real::offline;
 use crate::error_text::check_text;
 use crate::support::real_tor::tor_binary;
@@ -72,7 +71,7 @@ fn a_bridge_without_its_plugin_is_reported_with_the_name_of_the_transport() {
         .option("SocksPort", "0")
         .option("UseBridges", "1")
         .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
-        .stall_timeout(Duration::from_secs(6));
+        .stall_timeout(STALL);
     let (error, text) = later_error(&launcher.spawn().unwrap());
     assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
     assert_eq!(error.percent(), Some(0));
@@ -93,7 +92,7 @@ fn a_plugin_that_cannot_be_started_is_named() {
         .option("UseBridges", "1")
         .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
         .option("ClientTransportPlugin", "obfs4 exec /nonexistent/obfs4proxy")
-        .stall_timeout(Duration::from_secs(6));
+        .stall_timeout(STALL);
     let (error, text) = failed(launcher);
     assert!(text.contains("/nonexistent/obfs4proxy"), "{text}");
     let advice =
@@ -109,7 +108,7 @@ fn a_plugin_that_ends_is_named_at_the_limit() {
         .option("UseBridges", "1")
         .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
         .option("ClientTransportPlugin", "obfs4 exec /bin/false")
-        .stall_timeout(Duration::from_secs(6));
+        .stall_timeout(STALL);
     let (error, text) = failed(launcher);
     assert!(text.contains("/bin/false"), "{text}");
     let advice = "check the program that ClientTransportPlugin names";

@@ -6,7 +6,7 @@ use std::thread;
 use nix::sys::signal::SigSet;
 
 use super::fake_process::{FakeProcess, LONG};
-use super::real::offline;
+use super::real::{assert_ended, offline};
 use crate::support::exclusive::exclusive;
 
 const FILE: &str = "TORCON_TEST_SIGNALS";
@@ -58,7 +58,7 @@ fn a_tor_of_a_program_that_blocks_sigterm_ends_at_sigterm() {
         let tor = offline().launch().unwrap();
         tor.terminate().unwrap();
         // Not killed: tor can end its pluggable transports.
-        assert!(tor.wait_timeout(LONG).unwrap().success());
+        assert_ended(tor.wait_timeout(LONG).unwrap());
     };
     thread::Builder::new().spawn(work).unwrap().join().unwrap();
 }

@@ -4,14 +4,14 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use torcon::Error;
 use torcon::error::LaunchProblem;
 use torcon::names::{BridgeLine, TransportPlugin, UpstreamProxy};
 use torcon::process::{Launcher, Ready};
 
-use super::fake_process::{FakeProcess, LONG};
+use super::fake_process::{FakeProcess, LONG, STALL};
 use crate::error_text::{chain, check_text};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
@@ -59,7 +59,7 @@ fn a_transport_program_that_does_not_answer_has_a_hint() {
     let silent = FakeProcess::new("exec sleep 1000");
     let plugin = TransportPlugin::exec(["obfs4"], silent.path()).unwrap();
     let launcher = behind("obfs4 127.0.0.1:1 cert=x").transport_plugin(&plugin);
-    let error = launcher.stall_timeout(Duration::from_secs(6)).launch().unwrap_err();
+    let error = launcher.stall_timeout(STALL).launch().unwrap_err();
     check_text(&error);
     assert!(error.is_timeout(), "{error:?}");
     let hint = "; hint: the program that ClientTransportPlugin names has not answered: check that it is \
@@ -73,7 +73,7 @@ fn a_transport_program_that_fails_is_to_be_checked() {
     let failing = FakeProcess::new(script);
     let plugin = TransportPlugin::exec(["obfs4"], failing.path()).unwrap();
     let launcher = behind("obfs4 127.0.0.1:1 cert=x").transport_plugin(&plugin);
-    let error = launcher.stall_timeout(Duration::from_secs(6)).launch().unwrap_err();
+    let error = launcher.stall_timeout(STALL).launch().unwrap_err();
     check_text(&error);
     let text = error.to_string();
     assert!(text.contains("; hint: check the program that ClientTransportPlugin names"), "{text}");
@@ -177,7 +177,7 @@ fn a_bridge_that_refuses_connections_is_reported_at_the_limit() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let launcher = behind(&address.to_string()).stall_timeout(Duration::from_secs(6));
+    let launcher = behind(&address.to_string()).stall_timeout(STALL);
     let error = launcher.launch().unwrap_err();
     check_text(&error);
     assert!(error.is_timeout(), "{error:?}");

@@ -10,7 +10,7 @@ use torcon::error::LaunchProblem;
 use torcon::process::{ControlVia, Progress, Ready, TorProcess};
 
 use super::fake_process::{FakeProcess, LONG, SOON};
-use super::real::offline;
+use super::real::{assert_ended, offline};
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::{LogCapture, LogClosure};
@@ -84,7 +84,7 @@ fn limits_can_be_zero_or_the_maximum() {
             tor.wait_controller(limit).unwrap();
             assert!(tor.wait_bootstrapped(Duration::ZERO).unwrap_err().is_timeout());
             assert!(tor.wait_timeout(Duration::ZERO).unwrap_err().is_timeout());
-            assert!(tor.quit().unwrap().success());
+            assert_ended(tor.quit().unwrap());
             tor.wait_timeout(limit).unwrap();
         }
         let tor = offline().grace(Duration::ZERO).launch().unwrap();
