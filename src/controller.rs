@@ -86,9 +86,9 @@ use crate::sync::{Mutex, ReentrantMutex};
 /// Clones are cheap and share the connection. Any number of threads may call any method at once;
 /// their commands are pipelined. Each clone has its own time limit for commands
 /// ([`with_timeout`](Self::with_timeout), 60 seconds by default). When the last clone is dropped,
-/// the connection is closed, without waiting for a listener that is running. An
-/// [`EventQueue`](crate::EventQueue), a [`State`](crate::State), a [`Config`](crate::Config) and an
-/// onion service also keep it open: [`close`](Self::close) ends it in any case.
+/// the connection is closed, without waiting for a listener that is running. An [`EventQueue`], a
+/// [`State`](crate::State), a [`Config`](crate::Config) and an onion service also keep it open:
+/// [`close`](Self::close) ends it in any case.
 ///
 /// One thread serves the connection: `torcon-reader` reads the socket. The first listener starts
 /// another, `torcon-events`, which calls the listeners. Commands are written, and their replies are

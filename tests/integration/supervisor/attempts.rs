@@ -1,12 +1,13 @@
 //! Which failures of an attempt end a supervisor, and which are tried again.
 
 use std::io::{self, Write};
+use std::iter;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use torcon::error::{AuthProblem, ConnectProblem, LaunchProblem, SupervisorProblem};
 use torcon::process::Launcher;
 use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
@@ -33,6 +34,11 @@ fn given_up(supervisor: &Supervisor) -> SupervisorProblem {
         assert_eq!(later.to_string(), Error::from(error.clone()).to_string());
     }
     error.problem().clone()
+}
+
+/// Returns the statuses as they arrive.
+fn arriving(received: &Receiver<SupervisorStatus>) -> impl Iterator<Item = SupervisorStatus> {
+    iter::from_fn(|| received.recv_timeout(LIMIT).ok())
 }
 
 /// Returns the error that ended the supervisor, since another attempt would fail too.
@@ -140,8 +146,8 @@ fn a_refused_connection_a_missing_socket_and_another_program_are_tried_again() {
             panic!("{problem:?}")
         };
         assert!(matches!(last_error, Error::Connect(_)), "{last_error:?}");
-        let attempts: Vec<_> = received
-            .try_iter()
+        let attempts: Vec<_> = arriving(&received)
+            .take_while(|status| !status.is_final())
             .filter_map(|status| match status {
                 SupervisorStatus::Connecting { attempt, .. } => Some(attempt),
                 _ => None,
@@ -177,7 +183,7 @@ fn a_silent_peer_is_tried_again_after_the_time_limit_of_one_attempt() {
     let supervisor = supervise(&tor, options);
     let received = statuses(&supervisor);
     supervisor.wait_tor(LIMIT).unwrap();
-    let silent = received.try_iter().find_map(|status| match status {
+    let silent = arriving(&received).find_map(|status| match status {
         SupervisorStatus::Connecting { attempt: 2, last_error, .. } => last_error,
         _ => None,
     });
