@@ -348,7 +348,9 @@ impl Config {
         let deadline = self.inner.backend.deadline();
         let schema = self.inner.backend.schema_before(deadline)?;
         let options = names.into_names().into_iter().map(|name| schema.readable(&name));
-        self.load_options(&options.collect::<Result<Vec<_>, _>>()?, deadline)
+        let options = options.collect::<Result<Vec<_>, _>>()?;
+        let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
+        self.load_groups(&groups, deadline)
     }
 
     /// Caches every option, as [`load`](Self::load) does.
@@ -378,13 +380,13 @@ impl Config {
         let deadline = self.inner.backend.deadline();
         let options = self.inner.backend.schema_before(deadline)?.options().iter();
         let readable = options.filter(|option| option.kind != OptionType::Virtual);
-        self.load_options(&readable.cloned().collect::<Vec<_>>(), deadline)
+        let groups: Vec<_> = readable.map(|option| &option.group).collect();
+        self.load_groups(&groups, deadline)
     }
 
-    fn load_options(&self, options: &[TorOption], deadline: Instant) -> Result<()> {
+    fn load_groups(&self, groups: &[&Arc<str>], deadline: Instant) -> Result<()> {
         if let Backend::Tor(tor) = &self.inner.backend {
-            let groups: Vec<_> = options.iter().map(|option| &option.group).collect();
-            tor.groups(&groups, Read::Cached, deadline)?;
+            tor.groups(groups, Read::Cached, deadline)?;
         }
         Ok(())
     }

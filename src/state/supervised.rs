@@ -13,7 +13,7 @@ use super::attacher::hand_over;
 use super::generation::Generation;
 use super::store::Store;
 use super::{Shared, State};
-use crate::clock::{self, deadline_after};
+use crate::clock;
 use crate::controller::Controller;
 use crate::error::{Disconnect, Error, Result};
 use crate::link::EventHook;
@@ -45,7 +45,7 @@ impl State {
     }
 
     fn change_generation(&self, controller: &Controller) -> Result<()> {
-        let deadline = deadline_after(controller.timeout());
+        let deadline = controller.deadline();
         let next = Generation::new(controller, Store::new(true), deadline)?;
         hand_over(&self.shared.present().controller, controller, deadline);
         let former = self.shared.exchange(&next)?;

@@ -94,34 +94,30 @@ impl Controller {
         let mut check = query.as_ref().map(AnswerCheck::new);
         let mut reader = PartReader::default();
         let mut refusals = Vec::new();
-        self.inner.link.call_in_parts(
-            request,
-            || self.deadline(),
-            self.timeout,
-            |part| {
-                let read = reader.read(part, |line| {
-                    let mut value = None;
-                    if let PartLine::Status { code, text, .. } = line {
-                        if let Some(check) = &mut check {
-                            value = check.line(line)?;
-                        }
-                        if code >= 400 {
-                            refusals.push(RejectionLine::new(code, text));
-                            return Ok(());
-                        }
+        let deadline = || self.deadline();
+        self.inner.link.call_in_parts(request, deadline, self.timeout, |part| {
+            let read = reader.read(part, |line| {
+                let mut value = None;
+                if let PartLine::Status { code, text, .. } = line {
+                    if let Some(check) = &mut check {
+                        value = check.line(line)?;
                     }
-                    match take(line, value) {
-                        ControlFlow::Continue(()) => Ok(()),
-                        ControlFlow::Break(()) => Err(Stop::Break),
+                    if code >= 400 {
+                        refusals.push(RejectionLine::new(code, text));
+                        return Ok(());
                     }
-                });
-                match read {
-                    Ok(()) => Ok(ControlFlow::Continue(())),
-                    Err(Stop::Break) => Ok(ControlFlow::Break(())),
-                    Err(Stop::Failed(error)) => Err(error),
                 }
-            },
-        )?;
+                match take(line, value) {
+                    ControlFlow::Continue(()) => Ok(()),
+                    ControlFlow::Break(()) => Err(Stop::Break),
+                }
+            });
+            match read {
+                Ok(()) => Ok(ControlFlow::Continue(())),
+                Err(Stop::Break) => Ok(ControlFlow::Break(())),
+                Err(Stop::Failed(error)) => Err(error),
+            }
+        })?;
         if refusals.is_empty() {
             Ok(())
         } else {

@@ -61,7 +61,7 @@ enum Source {
 
 impl EventQueue {
     pub(in crate::controller) fn new(controller: &Controller, kinds: &[EventKind]) -> Result<Self> {
-        let deadline = deadline_after(controller.timeout());
+        let deadline = controller.deadline();
         let events = CollectedEvents::new(controller, kinds, deadline)?;
         Ok(Self { source: Source::Connection(events) })
     }

@@ -194,16 +194,11 @@ fn a_reply_is_received_in_parts_until_the_closure_breaks() {
     let mut received = Vec::new();
     let mut read = |flow: ControlFlow<()>| {
         received.clear();
-        link.call_in_parts(
-            &getinfo(),
-            || deadline_after(LIMIT),
-            LIMIT,
-            |part| {
-                received.extend_from_slice(part);
-                Ok(flow)
-            },
-        )
-        .unwrap();
+        let take = |part: &[u8]| {
+            received.extend_from_slice(part);
+            Ok(flow)
+        };
+        link.call_in_parts(&getinfo(), || deadline_after(LIMIT), LIMIT, take).unwrap();
         String::from_utf8(received.clone()).unwrap()
     };
     assert_eq!(read(ControlFlow::Continue(())), reply);

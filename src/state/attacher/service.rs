@@ -196,7 +196,7 @@ impl Running {
     /// Makes tor attach streams again, including those that wait, within the time limit of the
     /// controller.
     fn stop(&self, controller: &Controller) -> Result<()> {
-        let deadline = deadline_after(controller.timeout());
+        let deadline = controller.deadline();
         let outcome = self.option.restore(controller, deadline);
         let (sender, done) = bounded(0);
         if self.messages.send(Message::Stop(sender)).is_ok() {
