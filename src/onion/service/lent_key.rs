@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::command::{OnionClientAuthAdd, OnionClientAuthView};
+use crate::command::{Command as _, OnionClientAuthAdd, OnionClientAuthView};
 use crate::controller::{CloseHookId, Controller};
 use crate::error::{Disconnect, Error, Result};
-use crate::link::CommandLock;
+use crate::link::{CommandGuard, CommandLock};
 use crate::names::{ClientAuthKey, OnionAddress};
-
-/// The command for which other threads hold the lock.
-const ADD: &str = "ONION_CLIENT_AUTH_ADD";
 
 /// The key of a client that tor has during the checks of a service.
 pub(in crate::onion) struct CheckKey {
@@ -35,6 +32,12 @@ pub(super) struct LentKey<'a> {
     controller: Controller,
 }
 
+impl AddedKey {
+    fn is_of(&self, controller: &Controller) -> bool {
+        self.controller.is_same_connection(controller)
+    }
+}
+
 impl CheckKey {
     pub(super) fn new(address: OnionAddress, is_supervised: bool) -> Arc<Self> {
         Arc::new(Self { address, is_supervised, added: CommandLock::default() })
@@ -47,10 +50,10 @@ impl CheckKey {
         controller: &Controller,
         key: Option<ClientAuthKey>,
     ) -> Result<Option<Option<LentKey<'_>>>> {
-        let mut added = self.added.lock_within(ADD, controller.timeout())?;
+        let mut added = self.lock(controller)?;
         let lent = || Ok(Some(Some(LentKey { key: self, controller: controller.clone() })));
         match &mut *added {
-            Some(key) if key.controller.is_same_connection(controller) => {
+            Some(key) if key.is_of(controller) => {
                 key.users += 1;
                 return lent();
             }
@@ -91,22 +94,23 @@ impl CheckKey {
 
     /// Removes the key of a check whose connection ended, over another connection of that tor.
     pub(in crate::onion) fn take_back(&self, controller: &Controller) {
-        let is_other = |added: &mut AddedKey| !added.controller.is_same_connection(controller);
-        let added = self.added.lock_within(ADD, controller.timeout());
-        let removed = added.and_then(|mut added| match added.take_if(is_other) {
-            Some(_) => self.remove(controller),
-            None => Ok(()),
+        let removed = self.lock(controller).and_then(|mut added| {
+            match added.take_if(|key| !key.is_of(controller)) {
+                Some(_) => self.remove(controller),
+                None => Ok(()),
+            }
         });
         self.report_removal(removed);
     }
 
     /// Removes the key before the program closes the connection.
     fn close(&self, controller: &Controller) {
-        let added = self.added.lock_within(ADD, controller.timeout());
-        let is_its = |key: &AddedKey| key.controller.is_same_connection(controller);
+        let added = self.lock(controller);
         // If the lock is not free in time, tor may be about to add the key.
-        if added.as_ref().is_ok_and(|added| !added.as_ref().is_some_and(is_its)) {
-            return;
+        if let Ok(added) = &added {
+            if !added.as_ref().is_some_and(|key| key.is_of(controller)) {
+                return;
+            }
         }
         // If it fails, the last check reports it or a supervisor removes the key.
         if let (Ok(()), Ok(mut added)) = (self.remove(controller), added) {
@@ -116,9 +120,10 @@ impl CheckKey {
 
     /// Ends the use of the key by one check.
     fn give_back(&self, controller: &Controller) -> Result<()> {
-        let mut added = self.added.lock_within(ADD, controller.timeout())?;
-        let is_it = |key: &&mut AddedKey| key.controller.is_same_connection(controller);
-        let Some(key) = added.as_mut().filter(is_it) else { return Ok(()) };
+        let mut added = self.lock(controller)?;
+        let Some(key) = added.as_mut().filter(|key| key.is_of(controller)) else {
+            return Ok(());
+        };
         key.users = key.users.saturating_sub(1);
         if key.users > 0 {
             return Ok(());
@@ -131,6 +136,11 @@ impl CheckKey {
         }
         *added = None;
         outcome
+    }
+
+    /// Waits, within the time limit of the controller, until no other thread adds or removes the key.
+    fn lock(&self, controller: &Controller) -> Result<CommandGuard<'_, Option<AddedKey>>> {
+        self.added.lock_within(OnionClientAuthAdd::KEYWORD, controller.timeout())
     }
 
     fn remove(&self, controller: &Controller) -> Result<()> {
