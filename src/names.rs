@@ -69,6 +69,8 @@ pub use onion::OnionAddress;
 #[doc(alias("KeyType", "KeyAlgo", "KeyFromString", "ED25519Key"))]
 pub use onion::OnionKey;
 pub use onion::{ClientAuthPublicKey, ClientName, OnionPort, PortTarget, TimePeriod};
+#[cfg(test)]
+pub(crate) use printable::CONTROLS;
 pub(crate) use printable::{printable, quoted, quoted_path};
 #[doc(alias("hexIdFromHash", "hashFromHexId"))]
 pub use relay::Fingerprint;

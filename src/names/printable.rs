@@ -64,6 +64,10 @@ fn escaped(bytes: &[u8], keeps: fn(char) -> bool) -> String {
     shown
 }
 
+/// Characters that a terminal obeys, and two that reorder the text behind them. None ends a line.
+#[cfg(test)]
+pub(crate) const CONTROLS: &str = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{2066}";
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::proptest;

@@ -178,6 +178,7 @@ mod tests {
 
     use crate::clock::deadline_after;
     use crate::error::{Error, SocksProblem};
+    use crate::names::CONTROLS;
     use crate::socks::SocksProxy;
 
     #[test]
@@ -193,15 +194,15 @@ mod tests {
 
     #[test]
     fn the_greeting_of_another_server_is_shown_without_its_control_characters() {
-        let text = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{2066}";
         let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let proxy = SocksProxy::new(server.local_addr().unwrap()).unwrap();
-        let greet = move || server.accept().unwrap().0.write_all(format!("{text}\n").as_bytes());
+        let greet =
+            move || server.accept().unwrap().0.write_all(format!("{CONTROLS}\n").as_bytes());
         let greeter = thread::Builder::new().spawn(greet).unwrap();
         let Err(Error::Socks(error)) = proxy.connect("a.example:80") else { panic!("connected") };
         greeter.join().unwrap().unwrap();
         let SocksProblem::NotSocks { excerpt } = error.problem() else { panic!("{error}") };
-        assert_eq!(**excerpt, format!("{text}\n").as_bytes().escape_ascii().to_string());
+        assert_eq!(**excerpt, format!("{CONTROLS}\n").as_bytes().escape_ascii().to_string());
         assert!(!error.to_string().contains(char::is_control), "{error}");
     }
 }

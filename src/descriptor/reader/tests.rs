@@ -9,6 +9,7 @@ use crate::descriptor::{
     ExtraInfo, KeyCertificate, Microdescriptor, RouterStatus, ServerDescriptor,
 };
 use crate::error::{Error, ReadError, ReadProblem};
+use crate::names::CONTROLS;
 
 const SERVER: &str = include_str!("../tests/server.txt");
 const EXTRA: &str = include_str!("../tests/damage/extra-info.txt");
@@ -226,8 +227,7 @@ fn a_document_within_another_ends_it() {
 
 #[test]
 fn errors_show_the_text_of_a_document_without_its_control_characters() {
-    // Those that a terminal obeys, and one that reorders the text behind it.
-    let text = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{2066}";
+    let text = CONTROLS;
     let escaped = text.as_bytes().escape_ascii().to_string();
     let router = SERVER.lines().find(|line| line.starts_with("router ")).unwrap();
     for (file, problem) in [

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 use torcon::process::Launcher;
 use torcon::{Error, Signal};
 
-use super::real::{assert_ended, offline};
+use super::real::offline;
+use crate::support::real_tor::assert_exited;
 
 /// The users that tor can change to in this process. Without root it is only the user of the process,
 /// and no directory changes its owner.
@@ -67,7 +68,7 @@ fn a_tor_that_changes_its_user_has_directories_of_that_user() {
         );
         let private = PathBuf::from(controller.get_info_one("config-file").unwrap());
         let private = private.parent().unwrap().to_owned();
-        assert_ended(tor.quit().unwrap());
+        assert_exited(0, tor.quit().unwrap());
         assert!(!private.exists());
         assert!(services[0].join("hostname").exists());
     }

@@ -3,7 +3,6 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +17,7 @@ use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::LogCapture;
 use crate::support::raw_control::RawControl;
-use crate::support::real_tor::tor_binary;
+use crate::support::real_tor::{assert_exited, tor_binary};
 use crate::support::socket::Address;
 
 /// Returns a launcher of the real tor, without network.
@@ -30,13 +29,6 @@ pub(super) fn offline() -> Launcher {
         .wait_for(Ready::Controller)
         .timeout(LONG)
         .stall_timeout(LONG)
-}
-
-/// Requires that tor ended by itself. Now and then another thread of tor aborts while tor exits ("Error
-/// locking a mutex").
-#[track_caller]
-pub(super) fn assert_ended(status: ExitStatus) {
-    assert!(status.success() || status.signal() == Some(Signal::SIGABRT as i32), "{status}");
 }
 
 fn conf(tor: &TorProcess, option: &str) -> Vec<String> {
@@ -72,7 +64,7 @@ fn a_launched_tor_is_ready_to_use_and_leaves_nothing() {
         assert_eq!(endpoint.path(), Some(&*socket));
         assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(tor.wait_controller(LONG).is_ok());
-        assert_ended(tor.quit().unwrap());
+        assert_exited(0, tor.quit().unwrap());
         assert!(!controller.is_alive());
         drop(tor);
         before.assert_restored(SOON);
@@ -101,7 +93,7 @@ fn a_control_port_over_tcp_is_used() {
     assert!(endpoint.starts_with("127.0.0.1:"), "{endpoint}");
     let listeners = tor.controller().unwrap().get_info_one("net/listeners/control").unwrap();
     assert_eq!(listeners, format!("\"{endpoint}\""));
-    assert_ended(tor.quit().unwrap());
+    assert_exited(0, tor.quit().unwrap());
 }
 
 #[test]
@@ -121,7 +113,7 @@ fn a_control_connection_can_be_opened_by_a_function() {
     assert!(*calls.lock() >= 1);
     assert_eq!(tor.controller().unwrap().owned_pid(), Some(tor.pid()));
     assert!(tor.control_endpoint().is_none());
-    assert_ended(tor.quit().unwrap());
+    assert_exited(0, tor.quit().unwrap());
 }
 
 #[test]
@@ -132,7 +124,7 @@ fn further_control_ports_can_be_configured() {
     let mut other = RawControl::connect(&Address::Tcp(port.parse().unwrap()));
     other.authenticate_by_cookie(&tor.data_directory().join("control_auth_cookie"));
     assert_eq!(other.get_info("process/pid"), tor.pid().to_string());
-    assert_ended(tor.quit().unwrap());
+    assert_exited(0, tor.quit().unwrap());
 }
 
 #[test]
@@ -147,7 +139,7 @@ fn progress_is_reported_and_the_subscription_ends() {
     // Without network tor does not bootstrap further.
     let error = tor.wait_bootstrapped(Duration::from_millis(20)).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
-    assert_ended(tor.quit().unwrap());
+    assert_exited(0, tor.quit().unwrap());
 }
 
 #[test]
@@ -195,7 +187,7 @@ fn saveconf_writes_only_the_private_file() {
     controller.save_conf().unwrap();
     assert!(fs::read_to_string(&file).unwrap().contains("ContactInfo somebody"));
     assert_eq!(fs::read(&defaults).unwrap(), b"");
-    assert_ended(tor.quit().unwrap());
+    assert_exited(0, tor.quit().unwrap());
     assert!(!private.exists());
 }
 
@@ -210,7 +202,7 @@ fn a_given_data_directory_is_used_again_and_kept() {
             let tor = offline().data_directory(&data).launch().unwrap();
             assert_eq!(tor.data_directory(), data);
             fingerprints.push(fs::read(data.join("state")).is_ok());
-            assert_ended(tor.quit().unwrap());
+            assert_exited(0, tor.quit().unwrap());
             drop(tor);
             before.assert_restored(SOON);
         }
@@ -226,7 +218,7 @@ fn options_are_not_changed_on_the_way_to_tor() {
     let conf = tor.controller().unwrap().get_conf(["ContactInfo", "Nickname"]).unwrap();
     assert_eq!(conf.get("ContactInfo").unwrap().first(), Some(odd));
     assert_eq!(conf.get("Nickname").unwrap().first(), Some("odd"));
-    assert_ended(tor.quit().unwrap());
+    assert_exited(0, tor.quit().unwrap());
 }
 
 #[test]
@@ -277,7 +269,7 @@ fn a_locked_data_directory_is_reported_and_its_tor_is_left_unchanged() {
         let again = torcon::connect(first.control_endpoint().unwrap()).unwrap();
         assert_eq!(again.get_info_one("process/pid").unwrap(), first.pid().to_string());
         drop(again);
-        assert_ended(first.quit().unwrap());
+        assert_exited(0, first.quit().unwrap());
     });
 }
 
@@ -346,7 +338,7 @@ fn no_secret_of_a_launch_is_logged() {
     let tor = offline().option("ContactInfo", "hush-4711").launch().unwrap();
     let cookie = fs::read(tor.data_directory().join("control_auth_cookie")).unwrap();
     let cookie: String = cookie.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_ended(tor.quit().unwrap());
+    assert_exited(0, tor.quit().unwrap());
     capture.assert_holds_none_of(&[&cookie, "hush-4711"]);
 }
 
@@ -362,7 +354,7 @@ fn a_launched_tor_is_ended_and_a_connected_tor_is_left() {
     // Closing a connection does not end a tor that was connected to.
     assert_eq!(process.try_wait().unwrap(), None);
     launched.close().unwrap();
-    assert_ended(process.try_wait().unwrap().unwrap());
+    assert_exited(0, process.try_wait().unwrap().unwrap());
 
     let error = Tor::launch(offline().control(ControlVia::None)).unwrap_err();
     assert_eq!(

@@ -6,8 +6,9 @@ use std::thread;
 use nix::sys::signal::SigSet;
 
 use super::fake_process::{FakeProcess, LONG};
-use super::real::{assert_ended, offline};
+use super::real::offline;
 use crate::support::exclusive::exclusive;
+use crate::support::real_tor::assert_exited;
 
 const FILE: &str = "TORCON_TEST_SIGNALS";
 
@@ -58,7 +59,7 @@ fn a_tor_of_a_program_that_blocks_sigterm_ends_at_sigterm() {
         let tor = offline().launch().unwrap();
         tor.terminate().unwrap();
         // Not killed: tor can end its pluggable transports.
-        assert_ended(tor.wait_timeout(LONG).unwrap());
+        assert_exited(0, tor.wait_timeout(LONG).unwrap());
     };
     thread::Builder::new().spawn(work).unwrap().join().unwrap();
 }

@@ -10,10 +10,11 @@ use torcon::error::LaunchProblem;
 use torcon::process::{ControlVia, Progress, Ready, TorProcess};
 
 use super::fake_process::{FakeProcess, LONG, SOON};
-use super::real::{assert_ended, offline};
+use super::real::offline;
 use crate::support::exclusive::exclusive;
 use crate::support::leaks::Holdings;
 use crate::support::log_capture::{LogCapture, LogClosure};
+use crate::support::real_tor::assert_exited;
 use crate::support::watchdog::within;
 
 #[test]
@@ -84,7 +85,7 @@ fn limits_can_be_zero_or_the_maximum() {
             tor.wait_controller(limit).unwrap();
             assert!(tor.wait_bootstrapped(Duration::ZERO).unwrap_err().is_timeout());
             assert!(tor.wait_timeout(Duration::ZERO).unwrap_err().is_timeout());
-            assert_ended(tor.quit().unwrap());
+            assert_exited(0, tor.quit().unwrap());
             tor.wait_timeout(limit).unwrap();
         }
         let tor = offline().grace(Duration::ZERO).launch().unwrap();

@@ -1,18 +1,16 @@
 //! A tor that dies, is stopped or is shut down while threads wait for it, and commands that are
 //! refused before they are sent.
 
-use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
-use nix::sys::signal::SIGABRT;
 use torcon::names::Signal;
 use torcon::{Controller, Disconnect, Error, EventKind};
 
 use super::{controller, refusal};
-use crate::support::real_tor::RealTor;
+use crate::support::real_tor::{RealTor, assert_exited};
 use crate::support::recording_proxy::RecordingProxy;
 use crate::support::signal::signal;
 use crate::support::watchdog::within;
@@ -419,9 +417,7 @@ fn a_tor_that_dies_of_a_command_is_distinguished_from_a_refusal() {
     let error = controller.set_conf(settings).unwrap_err();
     assert_eq!(super::chain(&error), "the control connection is closed: tor closed the connection");
     assert!(matches!(controller.closed_reason(), Some(Disconnect::EndOfStream)));
-    let status = tor.wait(LIMIT);
-    // Now and then another thread of tor aborts while tor exits: "Error locking a mutex".
-    assert!(status.code() == Some(1) || status.signal() == Some(SIGABRT as i32), "{status}");
+    assert_exited(1, tor.wait(LIMIT));
 }
 
 /// Fills the socket of a stopped tor with small commands.

@@ -278,8 +278,10 @@ fn a_wait_returns_a_loss_before_the_end() {
 
 #[test]
 fn a_consumer_that_is_not_stuck_loses_nothing_with_a_small_limit() {
-    const EVENTS: u64 = 300_000;
-    let (tor, controller, begin) = flooded(256 << 10, EVENTS, true);
+    // Fourteen times as much as fits, and so little that also on a loaded machine the reader does not
+    // wait for longer than the second that it gives slow consumers.
+    const EVENTS: u64 = 75_000;
+    let (tor, controller, begin) = flooded(64 << 10, EVENTS, true);
     let queue = controller.events([EventKind::Bw]).unwrap();
     let quick = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&quick);
@@ -295,22 +297,14 @@ fn a_consumer_that_is_not_stuck_loses_nothing_with_a_small_limit() {
     controller.on_lagged(lagged).unwrap();
     let (report, end) = unbounded();
     controller.on_disconnect(move |_| report.send(()).unwrap());
-    let start = Instant::now();
     begin.fire();
     let tally = Tally::default();
     queue.iter().for_each(|event| tally.count(&event));
+    assert_eq!(tally.read(), (EVENTS, 0));
     // Another thread calls the listeners than fills the queues.
     next(&end);
-    let took = start.elapsed();
-    let quick = quick.load(Ordering::SeqCst);
-    let lost = lost.load(Ordering::SeqCst);
-    let (received, missed) = tally.read();
-    assert_eq!([received + missed, quick + lost], [EVENTS; 2]);
-    // The reader waits for a second in all, and longer for those that take 4 MiB in a second, as on
-    // a machine with nothing else to do.
-    if took < Duration::from_secs(1) {
-        assert_eq!([missed, lost], [0; 2]);
-    }
+    assert_eq!(quick.load(Ordering::SeqCst), EVENTS);
+    assert_eq!(lost.load(Ordering::SeqCst), 0);
     drop((queue, controller));
     tor.finish();
 }

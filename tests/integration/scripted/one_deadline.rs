@@ -10,20 +10,17 @@ use super::{LIMIT, connected, join, start};
 use crate::support::signal::signal;
 
 /// The time limit of the calls, and how long tor takes for their first step.
-const CALL: Duration = Duration::from_secs(2);
-const FIRST_STEP: Duration = Duration::from_millis(1500);
+pub(super) const CALL: Duration = Duration::from_secs(2);
+pub(super) const FIRST_STEP: Duration = Duration::from_millis(1500);
 
 /// Makes a call whose first step tor answers late, and whose second it does not answer.
 fn call(first: &'static str, call: impl FnOnce(&Controller) -> Result<(), Error>) -> bool {
     let (tor, controller) = connected(move |script| {
         script.expect(first).pause(FIRST_STEP).send("250 OK\r\n").drain();
     });
-    let begin = Instant::now();
-    let outcome = call(&controller.with_timeout(CALL));
-    let took = begin.elapsed();
-    assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{first}: {took:?}");
+    let outcome = ending_in_time(first, || call(&controller.with_timeout(CALL)));
     let timed_out = outcome.is_err_and(|error| {
-        assert_names_limit(&error);
+        assert_names_limit(first, &error);
         true
     });
     drop(controller);
@@ -31,11 +28,27 @@ fn call(first: &'static str, call: impl FnOnce(&Controller) -> Result<(), Error>
     timed_out
 }
 
+/// Makes a call that ends with its time limit, counted from its beginning, and returns its outcome.
+#[track_caller]
+fn ending_in_time(name: &str, call: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    let begin = Instant::now();
+    let outcome = call();
+    let took = begin.elapsed();
+    assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{name}: {took:?}");
+    outcome
+}
+
+/// Checks that a call ends with its time limit, which its error names.
+#[track_caller]
+pub(super) fn assert_times_out(name: &str, call: impl FnOnce() -> Result<(), Error>) {
+    assert_names_limit(name, &ending_in_time(name, call).unwrap_err());
+}
+
 /// Checks that an error is a timeout and names the limit of the call, not what was left of it.
 #[track_caller]
-fn assert_names_limit(error: &Error) {
-    let Error::Timeout(timeout) = error else { panic!("{error}") };
-    assert_eq!(timeout.limit(), CALL, "{error}");
+fn assert_names_limit(name: &str, error: &Error) {
+    let Error::Timeout(timeout) = error else { panic!("{name}: {error}") };
+    assert_eq!(timeout.limit(), CALL, "{name}: {error}");
 }
 
 #[test]
@@ -66,18 +79,18 @@ fn a_call_of_several_commands_has_one_time_limit() {
 #[test]
 fn the_names_of_options_and_what_follows_have_one_time_limit() {
     type Call = fn(&Config) -> Result<(), Error>;
-    let calls: [Call; 2] = [|config| config.default_value("Nickname").map(drop), Config::load_all];
-    for call in calls {
+    let calls: [(&str, Call); 2] = [
+        ("default_value", |config| config.default_value("Nickname").map(drop)),
+        ("load_all", Config::load_all),
+    ];
+    for (name, call) in calls {
         let (tor, controller) = connected(|script| {
             script.answer("SETEVENTS CONF_CHANGED", &["250 OK"]);
             let names = "250+config/names=\r\nNickname String\r\n.\r\n250 OK\r\n";
             script.expect("GETINFO config/names").pause(FIRST_STEP).send(names).drain();
         });
         let config = Config::new(&controller.with_timeout(CALL));
-        let begin = Instant::now();
-        assert_names_limit(&call(&config).unwrap_err());
-        let took = begin.elapsed();
-        assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{took:?}");
+        assert_times_out(name, || call(&config));
         drop((config, controller));
         tor.finish();
     }
@@ -95,10 +108,7 @@ fn a_torrc_is_made_within_the_time_limit_of_the_call() {
     });
     let config = Config::new(&controller.with_timeout(CALL));
     config.push("Log", "notice stdout").unwrap();
-    let begin = Instant::now();
-    assert_names_limit(&config.to_torrc().unwrap_err());
-    let took = begin.elapsed();
-    assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{took:?}");
+    assert_times_out("to_torrc", || config.to_torrc().map(drop));
     drop((config, controller));
     tor.finish();
 }

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::fs::{self, File, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -435,6 +436,14 @@ impl SharedTor {
     pub(crate) fn raw(&self) -> RawControl {
         self.tor.raw()
     }
+}
+
+/// Requires that tor exited with this code. Now and then another thread of tor aborts the process while
+/// it exits ("Error locking a mutex").
+#[track_caller]
+pub(crate) fn assert_exited(code: i32, status: ExitStatus) {
+    let has_aborted = status.signal() == Some(Signal::SIGABRT as i32);
+    assert!(status.code() == Some(code) || has_aborted, "{status}");
 }
 
 /// Returns the tor to test with, which is the first on the path, as for everything else that

@@ -7,26 +7,12 @@ use torcon::state::{Attach, Path, State};
 use torcon::{Error, Tor};
 
 use super::{GETINFO, SETEVENTS, greet, relays, serve_events};
+use crate::scripted::one_deadline::{CALL, FIRST_STEP, assert_times_out};
 use crate::scripted::{LIMIT, connected, join, start};
 use crate::support::script::Script;
 
-/// The time limit of the calls, and the time that tor takes for their first step.
-const CALL: Duration = Duration::from_secs(2);
-const FIRST_STEP: Duration = Duration::from_millis(1500);
-
 const CIRCUITS: &[&str] = &["7 BUILT $E8F7~x,$E8F8~y PURPOSE=GENERAL"];
 const STREAMS: &[&str] = &["5 SUCCEEDED 7 a.example:80"];
-
-/// Checks that a call ends with its time limit, counted from its beginning.
-#[track_caller]
-fn assert_ends_in_time(name: &str, call: impl FnOnce() -> Result<(), Error>) {
-    let begin = Instant::now();
-    let outcome = call();
-    let took = begin.elapsed();
-    assert!(took >= CALL && took < CALL + FIRST_STEP * 2 / 3, "{name}: {took:?}");
-    let Err(Error::Timeout(timeout)) = &outcome else { panic!("{name}: {outcome:?}") };
-    assert_eq!(timeout.limit(), CALL, "{name}: {timeout}");
-}
 
 type Call = fn(&State) -> Result<(), Error>;
 
@@ -37,7 +23,7 @@ fn check(command: &'static str, reply: &'static str, call: Call) {
         script.expect(command).pause(FIRST_STEP).send(format!("{reply}\r\n")).drain();
     });
     let state = State::new(&controller.with_timeout(CALL)).unwrap();
-    assert_ends_in_time(command, || call(&state));
+    assert_times_out(command, || call(&state));
     drop((state, controller));
     tor.finish();
 }
@@ -90,7 +76,7 @@ fn a_state_is_made_and_a_tor_is_waited_for_within_one_time_limit() {
             script.expect(GETINFO).drain();
         });
         let tor_handle = Tor::from(controller.with_timeout(CALL));
-        assert_ends_in_time("Tor::state", || tor_handle.state().map(drop));
+        assert_times_out("Tor::state", || tor_handle.state().map(drop));
         drop((tor_handle, controller));
         tor.finish();
     });
@@ -100,7 +86,7 @@ fn a_state_is_made_and_a_tor_is_waited_for_within_one_time_limit() {
             script.drain();
         });
         let tor_handle = Tor::from(controller.clone());
-        assert_ends_in_time("Tor::wait_ready", || tor_handle.wait_ready(CALL));
+        assert_times_out("Tor::wait_ready", || tor_handle.wait_ready(CALL));
         drop((tor_handle, controller));
         tor.finish();
     });
