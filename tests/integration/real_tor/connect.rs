@@ -244,7 +244,8 @@ fn a_lost_connection_is_not_made_again() {
     tor.terminate();
     controller.wait_closed(Duration::from_secs(30)).unwrap();
     tor.wait(Duration::from_secs(30));
-    // Something listens at the same place again.
+    // Something listens at the same place again. A tor that aborted while it exited has left its socket.
+    let _ = std::fs::remove_file(tor.socket_path());
     let listener = std::os::unix::net::UnixListener::bind(tor.socket_path()).unwrap();
     listener.set_nonblocking(true).unwrap();
     for _ in 0..3 {
