@@ -10,7 +10,7 @@ use torcon::descriptor::{
 use torcon::error::{ReadError, ReadProblem};
 
 use crate::support::exclusive::exclusive;
-use crate::support::leaks::peak_memory;
+use crate::support::leaks::{peak_growth, peak_memory};
 
 const SERVER: &str = include_str!("../../src/descriptor/tests/server.txt");
 const MICRO: &str = include_str!("../../src/descriptor/tests/damage/microdescriptor.txt");
@@ -72,7 +72,7 @@ fn read<D: DescriptorEntry>(what: &str, file: Repeated<'_>) -> (u64, Vec<ReadErr
             Err(error) => errors.push(error),
         }
     }
-    let (took, used) = (start.elapsed(), peak_memory() - before);
+    let (took, used) = (start.elapsed(), peak_growth(before));
     println!("{what}: {documents} documents, {} kB more, {took:?}", used >> 10);
     assert!(used < MEMORY, "{what}: {used} bytes");
     (documents, errors)

@@ -11,7 +11,7 @@ use torcon::{ConnectOptions, Controller, Error, Event, EventKind};
 use super::{LIMIT, answer, closed, connected, connected_with, join, next, start};
 use crate::support::exclusive::exclusive;
 use crate::support::fake_tor::FakeTor;
-use crate::support::leaks::peak_memory;
+use crate::support::leaks::{peak_growth, peak_memory};
 use crate::support::script::Steps as _;
 use crate::support::signal::{Trigger, signal};
 
@@ -357,7 +357,7 @@ fn assert_memory(controller: &Controller, begin: &Trigger) {
     begin.fire();
     controller.wait_closed(4 * LIMIT).unwrap();
     controller.with_timeout(Duration::from_millis(1)).close();
-    let used = peak_memory() - before;
+    let used = peak_growth(before);
     assert!(used < 80 << 20, "{used} bytes");
 }
 

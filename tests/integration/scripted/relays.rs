@@ -7,7 +7,7 @@ use torcon::names::RouterPurpose;
 
 use super::{answer, connected, value};
 use crate::support::exclusive::exclusive;
-use crate::support::leaks::peak_memory;
+use crate::support::leaks::{peak_growth, peak_memory};
 
 /// The entry of a relay of a private network, as a client returned it.
 const STATUS: &str = "r test004r 6PeNDK0uSrN68tulQ+U+hPeyBqw FANtNjdwf/PO5Ex06DjrCVOi690 \
@@ -166,7 +166,7 @@ fn server_descriptors_of_fifty_megabytes_pass_in_little_memory() {
         });
         outcome.unwrap();
         assert_eq!(allowing, COUNT);
-        let used = peak_memory() - before;
+        let used = peak_growth(before);
         assert!(used < 16 << 20, "50 MB took {used} bytes");
         drop(controller);
         tor.finish();

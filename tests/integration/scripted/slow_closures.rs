@@ -10,7 +10,7 @@ use torcon::{ConnectOptions, Controller, Error, Event, EventKind, Line};
 
 use super::{LIMIT, answer, connected, connected_with, join, start, value};
 use crate::support::exclusive::exclusive;
-use crate::support::leaks::{Holdings, peak_memory};
+use crate::support::leaks::{Holdings, peak_growth, peak_memory};
 use crate::support::signal::signal;
 
 /// Answers like [`answer`], and sends an event after each SETEVENTS.
@@ -80,7 +80,7 @@ fn a_slow_closure_takes_little_memory_and_delays_no_other_caller() {
         is_over.store(true, Ordering::Relaxed);
         assert_eq!(taken, lines);
         let times = join(others);
-        let grown = (peak_memory() - before) >> 10;
+        let grown = peak_growth(before) >> 10;
         println!("{size} MB: peak {grown} kB more; idle {idle_times:?}, meanwhile {times:?}");
         assert!(grown < 32 << 10, "{grown} kB");
         for (idle, time) in idle_times.into_iter().zip(times) {

@@ -127,6 +127,12 @@ pub(crate) fn peak_memory() -> u64 {
     memory("VmHWM:")
 }
 
+/// Returns by how many bytes [`peak_memory`] has grown. The kernel adds up counts of each processor,
+/// so a later number can be a little less.
+pub(crate) fn peak_growth(before: u64) -> u64 {
+    peak_memory().saturating_sub(before)
+}
+
 /// Returns the memory that this process has in use, in bytes.
 pub(crate) fn resident_memory() -> u64 {
     memory("VmRSS:")
