@@ -328,7 +328,9 @@ fn is_ready(_: &Filtered, controller: &Controller) -> String {
 }
 
 fn wait_ready(_: &Filtered, controller: &Controller) -> String {
-    match Tor::from(controller.clone()).wait_ready(Duration::from_millis(300)) {
+    // One tor never becomes ready. A command that is not answered in this time would end a connection
+    // whose filter refuses the probe for a lost reply.
+    match Tor::from(controller.clone()).wait_ready(Duration::from_secs(5)) {
         Err(error) if error.is_timeout() => "timeout".to_owned(),
         other => outcome(other),
     }
