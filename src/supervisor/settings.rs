@@ -32,14 +32,21 @@ pub(super) struct Settings {
 
 #[derive(Default)]
 struct Kept {
-    /// In the order in which they were set.
+    /// In the order in which they were last set.
     options: Vec<WantedOption>,
+    /// The number of calls that set options.
+    calls: u64,
     client_auths: Vec<OnionClientAuthAdd>,
 }
 
 #[derive(Clone)]
 struct WantedOption {
+    /// The name that the program uses.
     name: Box<str>,
+    /// The name that tor uses, as far as it is known.
+    tor_name: Box<str>,
+    /// The number of the call that set the option.
+    call: u64,
     /// All lines of the option.
     settings: Vec<ConfSetting>,
     progress: Progress,
@@ -85,6 +92,10 @@ impl WantedOption {
         settings.eq(value.values().iter().map(|value| Some(value.as_bytes())))
     }
 
+    fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name) || self.tor_name.eq_ignore_ascii_case(name)
+    }
+
     fn lines(&self) -> impl Iterator<Item = (&str, ConfSetting)> {
         self.settings.iter().map(|setting| (&*self.name, setting.clone()))
     }
@@ -94,7 +105,7 @@ impl WantedOption {
     }
 }
 
-/// The values of options, by the names that the program uses.
+/// The values of options, by the names that tor uses.
 type Values = HashMap<Box<str>, ConfValue>;
 
 /// The result of a restore of options.
@@ -109,6 +120,10 @@ impl Settings {
     pub(super) fn is_empty(&self) -> bool {
         let kept = self.kept.lock();
         kept.options.is_empty() && kept.client_auths.is_empty()
+    }
+
+    pub(super) fn has_client_auths(&self) -> bool {
+        !self.kept.lock().client_auths.is_empty()
     }
 
     /// Waits until no other thread sends settings. An error reports `limit`.
@@ -164,21 +179,19 @@ impl Settings {
     /// connection.
     pub(super) fn record(&self, settings: &[(Box<str>, ConfSetting)], is_sent: bool) {
         let mut kept = self.kept.lock();
-        let mut recorded: Vec<WantedOption> = Vec::new();
+        kept.calls += 1;
+        let call = kept.calls;
+        kept.options.retain(|option| !settings.iter().any(|(name, _)| option.is_called(name)));
         for (name, setting) in settings {
-            match recorded.iter_mut().find(|option| option.name.eq_ignore_ascii_case(name)) {
+            match kept.option(name) {
                 Some(option) => option.settings.push(setting.clone()),
-                None => {
-                    let progress = if is_sent { Progress::Sent(None) } else { Progress::Pending };
-                    let (name, settings) = (name.clone(), vec![setting.clone()]);
-                    recorded.push(WantedOption { name, settings, progress });
-                }
-            }
-        }
-        for option in recorded {
-            match kept.option(&option.name) {
-                Some(known) => *known = option,
-                None => kept.options.push(option),
+                None => kept.options.push(WantedOption {
+                    name: name.clone(),
+                    tor_name: name.clone(),
+                    call,
+                    settings: vec![setting.clone()],
+                    progress: if is_sent { Progress::Sent(None) } else { Progress::Pending },
+                }),
             }
         }
     }
@@ -187,7 +200,7 @@ impl Settings {
     pub(super) fn forget(&self, name: &str) -> bool {
         let mut kept = self.kept.lock();
         let before = kept.options.len();
-        kept.options.retain(|option| !option.name.eq_ignore_ascii_case(name));
+        kept.options.retain(|option| !option.is_called(name));
         kept.options.len() < before
     }
 
@@ -213,7 +226,7 @@ impl Settings {
     /// those again that tor writes in another way.
     pub(super) fn settle(&self, controller: &Controller, deadline: Instant) -> Result<()> {
         for is_repeated in [false, true] {
-            let unsettled = self.options(|option| matches!(option.progress, Progress::Sent(_)));
+            let mut unsettled = self.options(|option| matches!(option.progress, Progress::Sent(_)));
             if unsettled.is_empty() {
                 return Ok(());
             }
@@ -224,7 +237,7 @@ impl Settings {
                     outcome => outcome?,
                 }
             }
-            let values = query(controller, &unsettled, deadline)?;
+            let values = self.query(controller, &mut unsettled, deadline)?;
             let mut kept = self.kept.lock();
             for (name, value) in &values {
                 if let Some(option) = kept.option(name) {
@@ -237,8 +250,8 @@ impl Settings {
     }
 
     /// Sets the options that tor does not have as they were set, all in one command; if tor refuses
-    /// it, each in its own. On a connection that is not new, [`IfChanged::Report`] only reports
-    /// those that others have changed.
+    /// it, those of each call in their own. On a connection that is not new, [`IfChanged::Report`]
+    /// only reports those that others have changed.
     pub(super) fn restore_options(
         &self,
         controller: &Controller,
@@ -247,50 +260,118 @@ impl Settings {
         deadline: Instant,
     ) -> Result<RestoredOptions> {
         let mut restored = RestoredOptions::default();
-        let options = self.options(|_| true);
+        let mut options = self.options(|_| true);
         if options.is_empty() {
             return Ok(restored);
         }
-        let values = query(controller, &options, deadline)?;
+        let values = self.query(controller, &mut options, deadline)?;
         let is_changed = |option: &WantedOption| match &option.progress {
             Progress::Accepted(value) => {
-                values.get(&option.name).is_some_and(|found| found != value)
+                values.get(&option.tor_name).is_some_and(|found| found != value)
             }
             Progress::Pending | Progress::Sent(_) => false,
         };
-        let (mut changed, others): (Vec<_>, Vec<_>) = options.into_iter().partition(is_changed);
-        if if_changed == IfChanged::Report && !is_new {
-            let error = Error::from(SupervisorError::new(SupervisorProblem::Changed));
-            let reported = changed.drain(..).map(|option| option.unrestored(error.clone()));
-            restored.unrestored.extend(reported);
+        let mut wanted = Vec::new();
+        for option in options {
+            let is_wanted = match &option.progress {
+                Progress::Pending => true,
+                // A filter refuses the query, so that only a new connection needs them.
+                _ if !values.contains_key(&option.tor_name) => is_new,
+                Progress::Sent(_) => true,
+                Progress::Accepted(_) => is_changed(&option),
+            };
+            if is_changed(&option) && !is_new && if_changed == IfChanged::Report {
+                let error = SupervisorError::new(SupervisorProblem::Changed);
+                restored.unrestored.push(option.unrestored(error.into()));
+            } else if is_wanted {
+                wanted.push(option);
+            }
         }
-        restored.has_corrected = !changed.is_empty() && !is_new;
-        let mut wanted = changed;
-        wanted.extend(others.into_iter().filter(|option| match &option.progress {
-            Progress::Pending => true,
-            // A filter refuses the query, so that only a new connection needs them.
-            _ if !values.contains_key(&option.name) => is_new,
-            Progress::Sent(_) => true,
-            Progress::Accepted(_) => false,
-        }));
         if wanted.is_empty() {
             return Ok(restored);
         }
-        match self.set(controller, &wanted, is_new, deadline) {
-            Err(error) if is_refusal(&error) => {
-                for option in &wanted {
-                    match self.set(controller, std::slice::from_ref(option), is_new, deadline) {
-                        Err(error) if is_refusal(&error) => {
-                            restored.unrestored.push(option.unrestored(error));
-                        }
-                        outcome => outcome?,
+        let refused = self.set_by_calls(controller, &wanted, is_new, deadline)?;
+        let is_refused = |option: &WantedOption| {
+            refused.iter().any(|(options, _)| options.iter().any(|one| one.name == option.name))
+        };
+        restored.has_corrected =
+            !is_new && wanted.iter().any(|option| is_changed(option) && !is_refused(option));
+        for (options, error) in &refused {
+            restored.unrestored.extend(options.iter().map(|one| one.unrestored(error.clone())));
+            if is_new {
+                // No other controller has changed them, so the next check tries again.
+                let mut kept = self.kept.lock();
+                for option in *options {
+                    if let Some(option) = kept.option(&option.name) {
+                        option.progress = Progress::Pending;
                     }
                 }
             }
-            outcome => outcome?,
         }
         self.settle(controller, deadline)?;
         Ok(restored)
+    }
+
+    /// Sends `SETCONF` with the settings of some options; if tor refuses it, one for each call that set
+    /// some of them. Returns the options of the refused calls.
+    fn set_by_calls<'a>(
+        &self,
+        controller: &Controller,
+        options: &'a [WantedOption],
+        is_new: bool,
+        deadline: Instant,
+    ) -> Result<Vec<(&'a [WantedOption], Error)>> {
+        let error = match self.set(controller, options, is_new, deadline) {
+            Err(error) if is_refusal(&error) => error,
+            outcome => return outcome.map(|()| Vec::new()),
+        };
+        let calls: Vec<_> = options.chunk_by(|one, next| one.call == next.call).collect();
+        if calls.len() == 1 {
+            return Ok(vec![(options, error)]);
+        }
+        let mut refused = Vec::new();
+        for call in calls {
+            refused.extend(self.set_by_calls(controller, call, is_new, deadline)?);
+        }
+        Ok(refused)
+    }
+
+    /// Returns the values of options, without those that tor or a filter refuses to return: all in one
+    /// query; if tor refuses it, each in its own, which also returns tor's names. An option that a
+    /// later call set by another name is forgotten.
+    fn query(
+        &self,
+        controller: &Controller,
+        options: &mut Vec<WantedOption>,
+        deadline: Instant,
+    ) -> Result<Values> {
+        let command = GetConf::new(options.iter().map(|option| &*option.tor_name));
+        match controller.execute_before(&command, deadline) {
+            Ok((conf, _)) => {
+                let found = options.iter().filter_map(|option| {
+                    Some((option.tor_name.clone(), conf.get(&option.tor_name)?.clone()))
+                });
+                return Ok(found.collect());
+            }
+            Err(error) if error.is_filtered() => return Ok(Values::new()),
+            // One of the names is unknown, or tor calls an option by another name.
+            Err(error) if is_refusal(&error) => {}
+            Err(error) => return Err(error),
+        }
+        let mut values = Values::new();
+        for option in &mut *options {
+            let command = QueryByAnyName(&option.tor_name);
+            let found = if_allowed(controller.execute_before(&command, deadline))?;
+            if let Some((Some((name, value)), _)) = found {
+                self.kept.lock().set_tor_name(&option.name, &name);
+                option.tor_name = name.clone();
+                values.insert(name, value);
+            }
+        }
+        let kept = self.kept.lock();
+        let is_kept = |one: &WantedOption| kept.options.iter().any(|other| other.name == one.name);
+        options.retain(is_kept);
+        Ok(values)
     }
 
     /// Sends `SETCONF` with the settings of some options.
@@ -346,42 +427,26 @@ impl Settings {
 
 impl Kept {
     fn option(&mut self, name: &str) -> Option<&mut WantedOption> {
-        self.options.iter_mut().find(|option| option.name.eq_ignore_ascii_case(name))
+        self.options.iter_mut().find(|option| option.is_called(name))
+    }
+
+    /// Records tor's name of an option. Of two names of one option, that of the last call counts.
+    fn set_tor_name(&mut self, name: &str, tor_name: &str) {
+        if let Some(option) = self.option(name) {
+            option.tor_name = tor_name.into();
+        }
+        let last = self.options.iter().rfind(|option| option.is_called(tor_name));
+        if let Some(last) = last.map(|last| last.name.clone()) {
+            self.options.retain(|option| !option.is_called(tor_name) || option.name == last);
+        }
     }
 }
 
-/// Returns the values of options, without those that tor or a filter refuses to return: all in one
-/// query; if tor refuses it, each in its own.
-fn query(controller: &Controller, options: &[WantedOption], deadline: Instant) -> Result<Values> {
-    let command = GetConf::new(options.iter().map(|option| &*option.name));
-    let name = |option: &WantedOption| option.name.clone();
-    match controller.execute_before(&command, deadline) {
-        Ok((conf, _)) => {
-            let found = options.iter().filter_map(|option| {
-                conf.get(&option.name).map(|value| (name(option), value.clone()))
-            });
-            Ok(found.collect())
-        }
-        Err(error) if error.is_filtered() => Ok(Values::new()),
-        // One of the names is unknown, or tor calls an option by another name.
-        Err(error) if is_refusal(&error) => {
-            let mut values = Values::new();
-            for option in options {
-                let command = QueryByAnyName(&option.name);
-                let value = if_allowed(controller.execute_before(&command, deadline))?;
-                values.extend(value.map(|(value, _)| (name(option), value)));
-            }
-            Ok(values)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// `GETCONF` with one name, which can be a former name of the option.
+/// `GETCONF` with one name, which can be a former name of the option. Returns the present name too.
 struct QueryByAnyName<'a>(&'a str);
 
 impl Command for QueryByAnyName<'_> {
-    type Reply = ConfValue;
+    type Reply = Option<(Box<str>, ConfValue)>;
 
     const KEYWORD: &'static str = "GETCONF";
 
@@ -389,14 +454,9 @@ impl Command for QueryByAnyName<'_> {
         GetConf::new([self.0]).request()
     }
 
-    fn reply(&self, reply: Reply) -> Result<ConfValue> {
-        let reply = reply.into_result(Self::KEYWORD)?;
-        let value = |line: crate::wire::ReplyLine<'_>| {
-            let text = String::from_utf8_lossy(line.bytes()).into_owned();
-            text.split_once('=').map(|(_, value)| value.to_owned())
-        };
-        let values: Option<Vec<_>> = reply.lines().map(value).collect();
-        Ok(values.map_or(ConfValue::Default, ConfValue::Set))
+    fn reply(&self, reply: Reply) -> Result<Self::Reply> {
+        let values = GetConf::values(reply)?;
+        Ok(values.iter().next().map(|(name, value)| (name.into(), value.clone())))
     }
 }
 

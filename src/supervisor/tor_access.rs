@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::Supervisor;
 use super::status::SupervisorStatus;
 use crate::clock::{self, deadline_after};
-use crate::command::{Command, ConfSettings, Names, OnionClientAuthAdd, SetConf};
+use crate::command::{
+    Command, ConfSettings, Names, OnionClientAuthAdd, SetConf, is_service_option,
+};
 use crate::error::{Disconnect, Error, InvalidInput, Result};
-use crate::names::{ClientAuthKey, OnionAddress, starts_without_case};
+use crate::names::{ClientAuthKey, OnionAddress};
 use crate::state::State;
 use crate::tor::Tor;
 
@@ -174,13 +176,14 @@ impl Supervisor {
     /// If another controller or a reload changes one of these options, it is set again, unless
     /// [`SupervisorOptions::if_option_changed`](super::SupervisorOptions::if_option_changed) chooses
     /// another reaction. A later call replaces the settings of the options that it names;
-    /// [`forget_conf`](Self::forget_conf) takes them back. Options of onion services are not possible:
-    /// use [`onion_endpoint`](Self::onion_endpoint).
+    /// [`forget_conf`](Self::forget_conf) takes them back. Options that need each other, such as
+    /// `UseBridges` and `Bridge`, belong in one call. Those of one onion service are not possible: use
+    /// [`onion_endpoint`](Self::onion_endpoint).
     ///
     /// Sends `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, `SETCONF` and `GETCONF` if there is a
     /// connection, and the last two again if tor returns a value in another form, such as `300` for
     /// `5 minutes`. On every later connection sends `GETCONF`, and one `SETCONF` with the options that
-    /// differ; if tor refuses it, one for each option. Blocks for at most 60 seconds.
+    /// differ; if tor refuses it, one for the options of each call. Blocks for at most 60 seconds.
     ///
     /// # Errors
     ///
@@ -202,7 +205,12 @@ impl Supervisor {
         Form: ?Sized,
     {
         let settings = settings.into_settings();
-        if settings.iter().any(|(name, _)| starts_without_case(&**name, "HiddenService")) {
+        let is_of_service = |name: &str| {
+            let abbreviation_or_group = ["HiddenService", "HiddenServiceOptions"];
+            is_service_option(name)
+                || abbreviation_or_group.iter().any(|other| name.eq_ignore_ascii_case(other))
+        };
+        if settings.iter().any(|(name, _)| is_of_service(name)) {
             let problem = "is of an onion service: use Supervisor::onion_endpoint";
             return Err(InvalidInput::new("options", problem).into());
         }
@@ -223,6 +231,10 @@ impl Supervisor {
             kept.record(&settings, true);
             if let Err(error) = kept.settle(&controller, deadline) {
                 log::debug!("the values of options could not be read: {error}");
+            }
+            if kept.has_client_auths() {
+                // tor forgets them, but reports no `CONF_CHANGED` if no value has changed.
+                self.shared.add_task(|_, tasks| tasks.conf_changed = true);
             }
             Ok(())
         });

@@ -135,12 +135,7 @@ impl Command for GetConf {
 
     fn reply(&self, reply: Reply) -> Result<ConfMap> {
         self.check_refusal(&reply)?;
-        let reply = reply.into_result(Self::KEYWORD)?;
-        let mut map = ConfMap::default();
-        for line in reply.lines() {
-            let (_, value) = split_at_equals(line.bytes());
-            map.push(&option_of(line)?, value.map(decode_value));
-        }
+        let map = Self::values(reply)?;
         let queried = lower_case(&self.options);
         let is_queried = |name: &str| {
             queried.contains(&name.to_ascii_lowercase())
@@ -162,6 +157,19 @@ impl Command for GetConf {
             )
             .into()),
         }
+    }
+}
+
+impl GetConf {
+    /// Parses a reply that may call an option by another name than the query did.
+    pub(crate) fn values(reply: Reply) -> Result<ConfMap> {
+        let reply = reply.into_result(Self::KEYWORD)?;
+        let mut map = ConfMap::default();
+        for line in reply.lines() {
+            let (_, value) = split_at_equals(line.bytes());
+            map.push(&option_of(line)?, value.map(decode_value));
+        }
+        Ok(map)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::names::{ClientAuthKey, OnionAddress};
 use crate::supervisor::SupervisorOptions;
 use crate::supervisor::shared::Shared;
+use crate::supervisor::status::UnrestoredPart;
 use crate::sync::channel::unbounded;
 use crate::testkit::{FakeTor, Script};
 
@@ -82,7 +83,7 @@ fn an_option_is_recorded_with_all_its_lines_and_replaces_the_former_ones() {
     settings.record(&self::settings(&[("Log", "a"), ("NumCPUs", "1"), ("log", "b")]), false);
     assert_eq!(options(&settings), ["Log 2 pending", "NumCPUs 1 pending"]);
     settings.record(&self::settings(&[("LOG", "c")]), true);
-    assert_eq!(options(&settings), ["LOG 1 sent None", "NumCPUs 1 pending"]);
+    assert_eq!(options(&settings), ["NumCPUs 1 pending", "LOG 1 sent None"]);
     assert!(!settings.is_empty());
     assert!(settings.forget("numcpus") && !settings.forget("NumCPUs"));
     assert_eq!(options(&settings), ["LOG 1 sent None"]);
@@ -266,24 +267,73 @@ fn behind_a_filter_that_refuses_queries_a_new_tor_gets_what_was_set() {
 }
 
 #[test]
-fn if_tor_refuses_one_of_several_options_the_others_are_set() {
-    let settings = recorded(&[("NumCPUs", "x"), ("Nickname", "y")], false);
+fn if_tor_refuses_the_options_of_one_call_those_of_the_others_are_set() {
+    let settings = recorded(&[("NumCPUs", "x"), ("Address", "a")], false);
+    settings.record(&self::settings(&[("Nickname", "y")]), false);
     with_tor(
         |tor| {
-            tor.answer("GETCONF NumCPUs Nickname", &["250-NumCPUs=0", "250 Nickname=z"]);
-            tor.answer("SETCONF NumCPUs=x Nickname=y", &[REFUSED]);
-            tor.answer("SETCONF NumCPUs=x", &[REFUSED]);
+            tor.answer(
+                "GETCONF NumCPUs Address Nickname",
+                &["250-NumCPUs=0", "250-Address", "250 Nickname=z"],
+            );
+            tor.answer("SETCONF NumCPUs=x Address=a Nickname=y", &[REFUSED]);
+            tor.answer("SETCONF NumCPUs=x Address=a", &[REFUSED]);
             tor.answer("SETCONF Nickname=y", &["250 OK"]);
             tor.answer("GETCONF Nickname", &["250 Nickname=y"]);
         },
         |controller| {
             let restored = restore(&settings, controller, true, IfChanged::SetAgain);
-            let [part] = &restored.unrestored[..] else { panic!("{:?}", restored.unrestored) };
-            assert_eq!(part.part.to_string(), "the option NumCPUs");
-            assert!(matches!(part.error, Error::Rejected(_)));
+            let parts = restored.unrestored.iter().map(|part| part.part.to_string());
+            assert_eq!(parts.collect::<Vec<_>>(), ["the option NumCPUs", "the option Address"]);
+            let is_rejected = |part: &UnrestoredPart| matches!(part.error, Error::Rejected(_));
+            assert!(restored.unrestored.iter().all(is_rejected), "{:?}", restored.unrestored);
         },
     );
-    assert_eq!(options(&settings), ["NumCPUs 1 pending", r#"Nickname 1 accepted ["y"]"#]);
+    let wanted = ["NumCPUs 1 pending", "Address 1 pending", r#"Nickname 1 accepted ["y"]"#];
+    assert_eq!(options(&settings), wanted);
+}
+
+#[test]
+fn an_option_that_a_new_tor_refuses_is_set_at_the_next_check() {
+    for if_changed in [IfChanged::SetAgain, IfChanged::Report] {
+        let settings = recorded(&[("NumCPUs", "1")], true);
+        settings.kept.lock().option("NumCPUs").unwrap().returned(&value(&["1"]));
+        with_tor(
+            |tor| {
+                for (reply, number) in [(REFUSED, "4"), ("250 OK", "1")] {
+                    tor.answer("GETCONF NumCPUs", &["250 NumCPUs=4"]);
+                    tor.answer("SETCONF NumCPUs=1", &[reply]);
+                    if number == "1" {
+                        tor.answer("GETCONF NumCPUs", &["250 NumCPUs=1"]);
+                    }
+                }
+            },
+            |controller| {
+                let restored = restore(&settings, controller, true, if_changed);
+                let [part] = &restored.unrestored[..] else { panic!("{:?}", restored.unrestored) };
+                assert!(matches!(part.error, Error::Rejected(_)), "{part}");
+                let restored = restore(&settings, controller, false, if_changed);
+                assert!(restored.unrestored.is_empty() && !restored.has_corrected);
+            },
+        );
+        assert_eq!(options(&settings), [r#"NumCPUs 1 accepted ["1"]"#]);
+    }
+}
+
+#[test]
+fn an_option_that_others_changed_is_not_set_again_if_tor_refuses_it() {
+    let settings = recorded(&[("NumCPUs", "1")], true);
+    settings.kept.lock().option("NumCPUs").unwrap().returned(&value(&["1"]));
+    with_tor(
+        |tor| {
+            tor.answer("GETCONF NumCPUs", &["250 NumCPUs=4"]);
+            tor.answer("SETCONF NumCPUs=1", &[REFUSED]);
+        },
+        |controller| {
+            let restored = restore(&settings, controller, false, IfChanged::SetAgain);
+            assert!(!restored.has_corrected && restored.unrestored.len() == 1);
+        },
+    );
 }
 
 #[test]
@@ -301,6 +351,53 @@ fn an_option_with_a_name_that_tor_does_not_use_is_queried_alone() {
         |controller| settings.settle(controller, deadline_after(LIMIT)).unwrap(),
     );
     assert_eq!(options(&settings), [r#"NumCPUs 1 accepted ["1"]"#, r#"OldName 1 accepted ["2"]"#]);
+}
+
+#[test]
+fn a_value_is_the_same_whether_it_is_queried_alone_or_with_others() {
+    let settings = recorded(&[("ContactInfo", "Ann #1"), ("OldName", "2")], true);
+    let contact = r#"ContactInfo="Ann #1""#;
+    with_tor(
+        move |tor| {
+            tor.answer(
+                "GETCONF ContactInfo OldName",
+                &["552 Unrecognized configuration key \"OldName\""],
+            );
+            tor.answer("GETCONF ContactInfo", &[&format!("250 {contact}")]);
+            tor.answer("GETCONF OldName", &["250 NewName=2"]);
+            // tor's name is known now.
+            tor.answer(
+                "GETCONF ContactInfo NewName",
+                &[&format!("250-{contact}"), "250 NewName=2"],
+            );
+        },
+        |controller| {
+            settings.settle(controller, deadline_after(LIMIT)).unwrap();
+            let restored = restore(&settings, controller, false, IfChanged::SetAgain);
+            assert!(restored.unrestored.is_empty() && !restored.has_corrected);
+        },
+    );
+    let accepted = [r#"ContactInfo 1 accepted ["Ann #1"]"#, r#"OldName 1 accepted ["2"]"#];
+    assert_eq!(options(&settings), accepted);
+}
+
+#[test]
+fn of_two_names_of_one_option_the_later_call_counts() {
+    let set = |names: [&str; 2]| {
+        let settings = recorded(&[(names[0], "1")], true);
+        settings.record(&self::settings(&[(names[1], "2")]), true);
+        let mut kept = settings.kept.lock();
+        kept.set_tor_name("OldName", "NewName");
+        kept.set_tor_name("NewName", "NewName");
+        drop(kept);
+        settings
+    };
+    assert_eq!(options(&set(["OldName", "NewName"])), ["NewName 1 sent None"]);
+    let settings = set(["NewName", "OldName"]);
+    assert_eq!(options(&settings), ["OldName 1 sent None"]);
+    settings.record(&self::settings(&[("newname", "3"), ("Nickname", "x")]), false);
+    assert_eq!(options(&settings), ["newname 1 pending", "Nickname 1 pending"]);
+    assert!(set(["NewName", "OldName"]).forget("NewName"));
 }
 
 #[test]
@@ -417,7 +514,11 @@ fn assert_silence_ends(
 
 #[test]
 fn a_tor_that_does_not_answer_gets_no_further_command() {
-    let options = || recorded(&[("NumCPUs", "1"), ("Nickname", "x")], false);
+    let options = || {
+        let options = recorded(&[("NumCPUs", "1")], false);
+        options.record(&settings(&[("Nickname", "x")]), false);
+        options
+    };
     let restore = |settings: &Settings, controller: &Controller, deadline| {
         settings.restore_options(controller, true, IfChanged::SetAgain, deadline).map(drop)
     };

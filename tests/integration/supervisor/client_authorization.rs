@@ -31,8 +31,11 @@ fn a_client_authorization_key_is_added_again_whenever_tor_forgets_it() {
     }
     supervisor.with_tor(LIMIT, |tor| tor.add_onion_client_auth(service, key(6))).unwrap();
     assert_ne!(shown(), added);
-    supervisor.set_conf([("ContactInfo", "nobody")]).unwrap();
-    eventually(LIMIT, "tor has the key again", || shown() == added);
+    // tor reports no change of the second.
+    for _ in 0..2 {
+        supervisor.set_conf([("ContactInfo", "nobody")]).unwrap();
+        eventually(LIMIT / 2, "tor has the key again", || shown() == added);
+    }
     tor.kill();
     tor.wait(LIMIT);
     tor.start_again();

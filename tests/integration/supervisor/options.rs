@@ -19,7 +19,8 @@ fn a_refused_or_renamed_option_does_not_keep_another_from_being_set_again() {
     for beside in [("NoSuchOption", "1"), ("MaxConn", "1000")] {
         let options = options().check_interval(Duration::from_millis(200));
         let supervisor = options.launch(launcher()).unwrap();
-        supervisor.set_conf([beside, ("MaxCircuitDirtiness", "300")]).unwrap();
+        supervisor.set_conf([beside]).unwrap();
+        supervisor.set_conf([("MaxCircuitDirtiness", "300")]).unwrap();
         let tor = supervisor.wait_tor(LIMIT).unwrap();
         assert_eq!(value(&tor, "MaxCircuitDirtiness"), ["300"]);
         let change = [("MaxCircuitDirtiness", "400")];
@@ -34,7 +35,8 @@ fn a_refused_or_renamed_option_does_not_keep_another_from_being_set_again() {
 fn the_refusal_of_an_option_stays_in_the_status_when_changes_are_only_reported() {
     let options = options().if_option_changed(IfChanged::Report);
     let supervisor = options.launch(launcher()).unwrap();
-    supervisor.set_conf([("NoSuchOption", "1"), ("MaxCircuitDirtiness", "300")]).unwrap();
+    supervisor.set_conf([("NoSuchOption", "1")]).unwrap();
+    supervisor.set_conf([("MaxCircuitDirtiness", "300")]).unwrap();
     let tor = supervisor.wait_tor(LIMIT).unwrap();
     another(&tor).set_conf([("MaxCircuitDirtiness", "400")]).unwrap();
     let is_reported = |status: &SupervisorStatus| matches!(status, SupervisorStatus::Up { unrestored, .. } if unrestored.len() == 2);
@@ -47,6 +49,56 @@ fn the_refusal_of_an_option_stays_in_the_status_when_changes_are_only_reported()
     assert_eq!(reason("NoSuchOption").status_code(), Some(552), "{status}");
     let Error::Supervisor(changed) = reason("MaxCircuitDirtiness") else { panic!("{status}") };
     assert!(matches!(changed.problem(), SupervisorProblem::Changed), "{status}");
+}
+
+#[test]
+fn options_that_need_each_other_are_set_together_beside_a_refused_one() {
+    let supervisor = options().launch(launcher()).unwrap();
+    supervisor.set_conf([("NoSuchOption", "1")]).unwrap();
+    let proxy = [
+        ("Socks5Proxy", "127.0.0.1:1"),
+        ("Socks5ProxyUsername", "user"),
+        ("Socks5ProxyPassword", "password"),
+    ];
+    supervisor.set_conf(proxy).unwrap();
+    let tor = supervisor.wait_tor(LIMIT).unwrap();
+    let SupervisorStatus::Up { unrestored, .. } = supervisor.status() else { panic!("it is up") };
+    let parts: Vec<_> = unrestored.iter().map(|part| part.part.to_string()).collect();
+    assert_eq!(parts, ["the option NoSuchOption"]);
+    for (option, wanted) in proxy {
+        assert_eq!(value(&tor, option), [wanted]);
+    }
+}
+
+#[test]
+fn a_later_call_replaces_an_option_that_was_set_by_a_former_name() {
+    let options = options().check_interval(Duration::from_millis(100));
+    let supervisor = options.launch(launcher()).unwrap();
+    let tor = supervisor.wait_tor(LIMIT).unwrap();
+    for settings in
+        [[("MaxConn", "1000"), ("ConnLimit", "1100")], [("ConnLimit", "1200"), ("MaxConn", "1300")]]
+    {
+        for setting in settings {
+            supervisor.set_conf(setting).unwrap();
+        }
+        let changes = another(&tor).events([EventKind::ConfChanged]).unwrap();
+        // The other value would be set again within a second.
+        assert!(changes.recv_timeout(Duration::from_secs(3)).is_err());
+        assert_eq!(value(&tor, "ConnLimit"), [settings[1].1]);
+    }
+    assert_eq!(supervisor.forget_conf("ConnLimit").unwrap(), 1);
+}
+
+#[test]
+fn an_option_of_all_onion_services_is_no_option_of_one() {
+    let supervisor = options().launch(launcher()).unwrap();
+    let tor = supervisor.wait_tor(LIMIT).unwrap();
+    supervisor.set_conf(("HiddenServiceStatistics", "0")).unwrap();
+    assert_eq!(value(&tor, "HiddenServiceStatistics"), ["0"]);
+    for name in ["HiddenServiceDir", "hiddenservice", "HiddenServiceOptions", "HiddenServicePort"] {
+        let refused = supervisor.set_conf((name, "1"));
+        assert!(matches!(refused, Err(Error::InvalidInput(_))), "{name}: {refused:?}");
+    }
 }
 
 #[test]

@@ -126,7 +126,8 @@ fn a_removed_listener_a_forgotten_option_and_a_removed_key_do_not_come_back() {
 fn a_part_that_tor_refuses_is_named_and_does_not_stop_the_others() {
     let supervisor =
         options().check_interval(Duration::from_millis(50)).launch(launcher()).unwrap();
-    supervisor.set_conf([("NoSuchOption", "1"), ("MaxCircuitDirtiness", "300")]).unwrap();
+    supervisor.set_conf([("NoSuchOption", "1")]).unwrap();
+    supervisor.set_conf([("MaxCircuitDirtiness", "300")]).unwrap();
     let id = supervisor.add_event_listener(EventKind::from("NO_SUCH_EVENT"), |_| {}).unwrap();
     let tor = supervisor.wait_tor(LIMIT).unwrap();
     assert_eq!(value(&tor, "MaxCircuitDirtiness"), ["300"]);
