@@ -207,7 +207,7 @@ impl Controller {
     ) -> Result<C::Reply> {
         let deadline = self.deadline();
         let request = command.request()?;
-        let guard = self.prepare(&request)?;
+        let guard = self.prepare(&request, deadline)?;
         let ticket = self.inner.link.submit(&request, deadline, self.timeout)?;
         drop(guard);
         work();
@@ -222,22 +222,22 @@ impl Controller {
 
     fn send_before<C: Command>(&self, command: &C, deadline: Instant) -> Result<(Reply, u64)> {
         let request = command.request()?;
-        let _guard = self.prepare(&request)?;
+        let _guard = self.prepare(&request, deadline)?;
         let sequenced = self.inner.link.call_until(&request, deadline, self.timeout)?;
         Ok((sequenced.reply, sequenced.events_before))
     }
 
     fn queue_before(&self, command: &str, deadline: Instant) -> Result<PendingReply> {
         let request = Request::from_line(command)?;
-        let _guard = self.prepare(&request)?;
+        let _guard = self.prepare(&request, deadline)?;
         let ticket = self.inner.link.submit(&request, deadline, self.timeout)?;
         Ok(PendingReply::new(ticket, self.timeout, GetInfo::of_request(&request)))
     }
 
     /// Checks a request, and begins a configuration epoch if it changes the configuration. The
     /// guard must live until the request is written.
-    fn prepare(&self, request: &Request) -> Result<Option<ConfCommand<'_>>> {
-        self.preflight(request)?;
+    fn prepare(&self, request: &Request, deadline: Instant) -> Result<Option<ConfCommand<'_>>> {
+        self.preflight(request, deadline)?;
         if request.ends_connection() {
             self.run_close_hooks();
         }

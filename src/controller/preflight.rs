@@ -7,6 +7,8 @@
 mod paths;
 mod policy;
 
+use std::time::Instant;
+
 use self::paths::FatalPath;
 use super::{Controller, if_allowed};
 use crate::error::{Error, InvalidInput, Result};
@@ -74,18 +76,27 @@ impl Controller {
     /// A path is refused only if tor is proved to see the same files
     /// ([`path_view`](Self::path_view)); otherwise a warning is logged. Relative paths are not
     /// checked, since only tor knows its working directory.
-    pub(in crate::controller) fn preflight(&self, request: &Request) -> Result<()> {
+    pub(in crate::controller) fn preflight(
+        &self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<()> {
         match request.keyword() {
-            "HSFETCH" => return self.refuse_unlisted_servers(request),
+            "HSFETCH" => return self.with_deadline(deadline).refuse_unlisted_servers(request),
             // tor before 0.4.9.13 crashes.
             "SETCIRCUITPURPOSE" if request.arguments().trim_ascii().is_empty() => {
                 return Err(InvalidInput::new("SETCIRCUITPURPOSE", "needs a circuit").into());
             }
             _ => {}
         }
-        for (option, value) in settings(request) {
+        let settings = settings(request);
+        if settings.is_empty() {
+            return Ok(());
+        }
+        let within = self.with_deadline(deadline);
+        for (option, value) in settings {
             match &option.values {
-                FatalValues::Path(fatal) => self.refuse_path(option.name, *fatal, &value)?,
+                FatalValues::Path(fatal) => within.refuse_path(option.name, *fatal, &value)?,
                 FatalValues::Text(problem) => {
                     if let Some(problem) = problem(&value) {
                         return Err(InvalidInput::new(option.name, problem).into());
@@ -93,7 +104,7 @@ impl Controller {
                 }
                 FatalValues::Sandboxed => {
                     let is_off = matches!(&value[..], b"" | b"0");
-                    if !is_off && self.has_sandbox()? && !self.is_on(option.name)? {
+                    if !is_off && within.has_sandbox()? && !within.is_on(option.name)? {
                         let problem = "needs a new file, and this tor with Sandbox 1 would exit";
                         return Err(InvalidInput::new(option.name, problem).into());
                     }

@@ -89,7 +89,7 @@ impl Controller {
         request: &Request,
         mut take: impl FnMut(PartLine<'_>, Option<&[u8]>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let _guard = self.prepare(request)?;
+        let _guard = self.prepare(request, self.deadline())?;
         let query = GetInfo::of_request(request);
         let mut check = query.as_ref().map(AnswerCheck::new);
         let mut reader = PartReader::default();

@@ -156,3 +156,15 @@ fn a_command_waits_to_be_written_and_for_its_reply_with_one_time_limit() {
     join(other).unwrap_err();
     tor.finish();
 }
+
+#[test]
+fn the_queries_before_a_dangerous_command_share_its_time_limit() {
+    let (tor, controller) = connected(|script| {
+        script.expect("GETCONF Sandbox").pause(FIRST_STEP).send("250 Sandbox=1\r\n").drain();
+    });
+    assert_times_out("set_conf", || {
+        controller.with_timeout(CALL).set_conf([("CookieAuthentication", "1")]).map(drop)
+    });
+    drop(controller);
+    tor.finish();
+}
