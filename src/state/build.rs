@@ -11,9 +11,13 @@ use super::tracker::Tracker;
 use super::{Path, State};
 use crate::clock::deadline_after;
 use crate::command::{ExtendCircuit, SetCircuitPurpose};
+use crate::controller::Controller;
 use crate::error::{Error, Result, Wait};
 use crate::link::CancelToken;
-use crate::names::CircuitPurpose;
+use crate::names::{CircuitId, CircuitPurpose};
+
+/// The longest time to write the command that closes an abandoned circuit.
+const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Makes the store keep ended circuits until this is dropped.
 struct KeepEnded(Arc<Store>);
@@ -107,7 +111,8 @@ impl State {
 
     /// Builds a circuit, and closes it if it is not built in time.
     ///
-    /// Sends `EXTENDCIRCUIT 0 path`, and `CLOSECIRCUIT id` after a timeout.
+    /// Sends `EXTENDCIRCUIT 0 path`, and `CLOSECIRCUIT id` after a timeout. If tor has not answered the
+    /// first in time, the ID is not known, and a circuit that tor launches later stays.
     ///
     /// Blocks the current thread until the circuit is built, for at most `limit`.
     ///
@@ -135,15 +140,9 @@ impl State {
     {
         let deadline = deadline_after(limit);
         let circuit = self.begin(path.try_into()?, None, deadline, limit)?;
-        match circuit.wait_built_before(deadline, limit) {
-            Ok(()) => Ok(circuit),
-            Err(error) => {
-                if error.is_timeout() {
-                    circuit.give_up();
-                }
-                Err(error)
-            }
-        }
+        let built = circuit.wait_built_before(deadline, limit);
+        built.inspect_err(|error| give_up_if_late(circuit.controller(), circuit.id(), error))?;
+        Ok(circuit)
     }
 
     /// Builds a circuit as [`build_circuit_timeout`](Self::build_circuit_timeout) does, and closes it
@@ -188,13 +187,11 @@ impl State {
         let circuit = self.begin(path.try_into()?, None, deadline, limit)?;
         let outcome = circuit.wait_built_or_canceled(deadline, limit, token);
         if let Err(canceled) = token.check(Wait::Built(circuit.id())) {
-            circuit.give_up();
+            give_up(circuit.controller(), circuit.id());
             return Err(canceled.into());
         }
-        if outcome.as_ref().is_err_and(Error::is_timeout) {
-            circuit.give_up();
-        }
-        outcome.map(|()| circuit)
+        outcome.inspect_err(|error| give_up_if_late(circuit.controller(), circuit.id(), error))?;
+        Ok(circuit)
     }
 
     /// Launches a circuit. An error reports `limit` as the time limit.
@@ -232,18 +229,37 @@ impl State {
         let find = |_: &Tracker, cell: &Arc<CircuitCell>| Some(Arc::clone(cell));
         let found = store.wait_circuit(id, None, deadline, find);
         drop(keeping);
-        let cell = found.map_err(|end| end.into_error(Wait::Event, limit))?;
+        let found = found.map_err(|end| end.into_error(Wait::Event, limit));
+        let cell = found.inspect_err(|error| give_up_if_late(controller, id, error))?;
         let circuit = Circuit::along(owner.clone(), cell, relays);
         let Some(purpose) = later else { return Ok(circuit) };
         match controller.execute_before(&SetCircuitPurpose::new(id, purpose.clone()), deadline) {
             // `Circuit::connect_stream` checks the purpose.
-            Ok(_) => circuit.wait_purpose(&purpose, deadline, limit).map(|()| circuit),
+            Ok(_) => {
+                let reported = circuit.wait_purpose(&purpose, deadline, limit);
+                reported.inspect_err(|error| give_up_if_late(controller, id, error))?;
+                Ok(circuit)
+            }
             // The circuit has failed: its handle has the reason, which the rejection lacks.
             Err(Error::Rejected(_)) if circuit.info().is_over() => Ok(circuit),
             Err(error) => {
-                circuit.give_up();
+                give_up(controller, id);
                 Err(error)
             }
         }
+    }
+}
+
+/// Closes a circuit for which no caller waits, without waiting for the reply.
+fn give_up(controller: &Controller, id: CircuitId) {
+    let controller = controller.with_timeout(GIVE_UP_LIMIT);
+    if let Err(error) = controller.queue_command(&format!("CLOSECIRCUIT {id}")) {
+        log::warn!("circuit {id} could not be closed: {error}");
+    }
+}
+
+fn give_up_if_late(controller: &Controller, id: CircuitId, error: &Error) {
+    if error.is_timeout() {
+        give_up(controller, id);
     }
 }

@@ -20,9 +20,6 @@ use crate::link::CancelToken;
 use crate::names::{BuildFlag, CircuitId, CircuitPurpose, CircuitStatus, RelaySpec};
 use crate::sync::atomic::{AtomicBool, Ordering};
 
-/// The longest time to write the command that closes an abandoned circuit.
-const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
-
 /// A circuit of tor.
 ///
 /// Returned by [`State::build_circuit`], [`State::circuits`] and [`State::circuit`]. Clones are
@@ -428,14 +425,6 @@ impl Circuit {
         match self.controller().close_circuit_if_unused(self.id()) {
             Err(Error::Rejected(_)) if self.info().is_over() => Ok(()),
             outcome => outcome,
-        }
-    }
-
-    /// Closes a circuit for which no caller waits, without waiting for the reply.
-    pub(super) fn give_up(&self) {
-        let controller = self.controller().with_timeout(GIVE_UP_LIMIT);
-        if let Err(error) = controller.queue_command(&format!("CLOSECIRCUIT {}", self.id())) {
-            log::warn!("circuit {} could not be closed: {error}", self.id());
         }
     }
 

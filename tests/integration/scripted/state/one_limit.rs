@@ -117,3 +117,35 @@ fn a_circuit_that_is_not_built_in_time_is_closed_without_a_wait_for_the_reply() 
     drop((state, controller));
     tor.finish();
 }
+
+#[test]
+fn a_circuit_without_its_event_is_closed_after_the_time_limit() {
+    let (tor, controller) = connected(|script| {
+        greet(script, &[], &[]);
+        script.answer("EXTENDCIRCUIT 0", &["250 EXTENDED 8"]);
+        script.expect("CLOSECIRCUIT 8").send("250 OK\r\n");
+        serve_events(script);
+    });
+    let state = State::new(&controller).unwrap();
+    let error = state.build_circuit_timeout(Path::any(), Duration::from_secs(1)).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    drop((state, controller));
+    tor.finish();
+}
+
+#[test]
+fn a_circuit_whose_purpose_is_not_reported_is_closed_after_the_time_limit() {
+    let (tor, controller) = connected(|script| {
+        greet(script, &[], &[]);
+        script
+            .answer("EXTENDCIRCUIT 0", &["650 CIRC 8 LAUNCHED PURPOSE=GENERAL", "250 EXTENDED 8"]);
+        script.answer("SETCIRCUITPURPOSE 8 purpose=controller", &["250 OK"]);
+        script.expect("CLOSECIRCUIT 8").send("250 OK\r\n");
+        serve_events(script);
+    });
+    let state = State::new(&controller.with_timeout(Duration::from_secs(1))).unwrap();
+    let error = state.build_circuit_for(Path::any(), CircuitPurpose::Controller).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    drop((state, controller));
+    tor.finish();
+}
