@@ -8,7 +8,8 @@ use super::options::IfChanged;
 use super::shared::Shared;
 use super::status::{SupervisedPart, UnrestoredPart};
 use crate::command::{
-    Command, ConfSetting, ConfValue, GetConf, OnionClientAuthAdd, OnionClientAuthView, SetConf,
+    Command, ConfSetting, ConfValue, GetConf, OnionClientAuthAdd, OnionClientAuthRemove,
+    OnionClientAuthView, SetConf,
 };
 use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
 use crate::error::{Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
@@ -37,6 +38,8 @@ struct Kept {
     /// The number of calls that set options.
     calls: u64,
     client_auths: Vec<OnionClientAuthAdd>,
+    /// Keys that tor may still have, although the program has removed them.
+    removed_auths: Vec<OnionClientAuthAdd>,
 }
 
 #[derive(Clone)]
@@ -119,7 +122,7 @@ pub(super) struct RestoredOptions {
 impl Settings {
     pub(super) fn is_empty(&self) -> bool {
         let kept = self.kept.lock();
-        kept.options.is_empty() && kept.client_auths.is_empty()
+        kept.options.is_empty() && kept.client_auths.is_empty() && kept.removed_auths.is_empty()
     }
 
     pub(super) fn has_client_auths(&self) -> bool {
@@ -206,16 +209,25 @@ impl Settings {
 
     pub(super) fn record_client_auth(&self, key: &OnionClientAuthAdd) {
         let mut kept = self.kept.lock();
-        kept.client_auths.retain(|known| known.service() != key.service());
+        let is_other = |known: &OnionClientAuthAdd| known.service() != key.service();
+        kept.client_auths.retain(is_other);
+        kept.removed_auths.retain(is_other);
         kept.client_auths.push(key.clone());
     }
 
-    /// Forgets a key. Returns whether it was recorded.
-    pub(super) fn forget_client_auth(&self, service: OnionAddress) -> bool {
-        let mut kept = self.kept.lock();
-        let before = kept.client_auths.len();
-        kept.client_auths.retain(|known| known.service() != service);
-        kept.client_auths.len() < before
+    /// Takes a key for one that tor must no longer have. Returns whether it was recorded.
+    pub(super) fn begin_client_auth_removal(&self, service: OnionAddress) -> bool {
+        let kept = &mut *self.kept.lock();
+        let known = std::mem::take(&mut kept.client_auths).into_iter();
+        let (removed, others): (Vec<_>, Vec<_>) = known.partition(|key| key.service() == service);
+        kept.client_auths = others;
+        kept.removed_auths.extend(removed);
+        kept.removed_auths.iter().any(|key| key.service() == service)
+    }
+
+    /// Records that tor does not have a removed key.
+    pub(super) fn end_client_auth_removal(&self, service: OnionAddress) {
+        self.kept.lock().removed_auths.retain(|key| key.service() != service);
     }
 
     fn options(&self, is_wanted: impl Fn(&WantedOption) -> bool) -> Vec<WantedOption> {
@@ -393,16 +405,20 @@ impl Settings {
         Ok(())
     }
 
-    /// Adds the client authorization keys that tor does not have. tor 0.4.9 forgets all keys that are
-    /// not permanent at each `SETCONF` and at each reload.
+    /// Adds the client authorization keys that tor does not have, and removes those that the program
+    /// removed while tor did not answer. tor 0.4.9 forgets all keys that are not permanent at each
+    /// `SETCONF` and at each reload.
     pub(super) fn restore_client_auths(
         &self,
         controller: &Controller,
         deadline: Instant,
     ) -> Result<Vec<UnrestoredPart>> {
         let mut unrestored = Vec::new();
-        let wanted = self.kept.lock().client_auths.clone();
-        if wanted.is_empty() {
+        let (wanted, removed) = {
+            let kept = self.kept.lock();
+            (kept.client_auths.clone(), kept.removed_auths.clone())
+        };
+        if wanted.is_empty() && removed.is_empty() {
             return Ok(unrestored);
         }
         let present = match controller.execute_before(&OnionClientAuthView::new(), deadline) {
@@ -411,7 +427,18 @@ impl Settings {
             Err(error) if is_refusal(&error) => Vec::new(),
             present => present?.0,
         };
-        let is_present = |key: &&OnionClientAuthAdd| present.iter().any(|found| key.is(found));
+        let is_present = |key: &OnionClientAuthAdd| present.iter().any(|found| key.is(found));
+        for key in &removed {
+            // Another key of the service is that of another program.
+            if is_present(key) {
+                let command = OnionClientAuthRemove::new(key.service());
+                match controller.execute_before(&command, deadline) {
+                    Err(error) if is_refusal(&error) => {}
+                    outcome => drop(outcome?),
+                }
+            }
+            self.end_client_auth_removal(key.service());
+        }
         for key in wanted.iter().filter(|key| !is_present(key)) {
             match controller.execute_before(key, deadline) {
                 Err(error) if is_refusal(&error) => {

@@ -333,7 +333,8 @@ impl Supervisor {
     /// Removes a client authorization key that was added with
     /// [`add_onion_client_auth`](Self::add_onion_client_auth). Returns whether there was one.
     ///
-    /// Sends `ONION_CLIENT_AUTH_REMOVE` if there is a connection. Blocks for at most 60 seconds.
+    /// Sends `ONION_CLIENT_AUTH_REMOVE` if there is a connection. If there is none, or tor does not
+    /// answer, sends it over the next one, if tor has the key there. Blocks for at most 60 seconds.
     ///
     /// # Errors
     ///
@@ -360,17 +361,19 @@ impl Supervisor {
         self.check_running()?;
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
         let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
-        if !kept.forget_client_auth(service) {
+        if !kept.begin_client_auth_removal(service) {
             return Ok(false);
         }
-        if let Some((controller, _)) = self.shared.connected() {
-            let controller = controller.with_timeout(LIMIT).with_deadline(deadline);
-            match controller.remove_onion_client_auth::<OnionAddress>(service) {
-                Err(error) if !error.is_closed() => return Err(error),
-                _ => {}
+        let Some((controller, _)) = self.shared.connected() else { return Ok(true) };
+        let controller = controller.with_timeout(LIMIT).with_deadline(deadline);
+        match controller.remove_onion_client_auth::<OnionAddress>(service) {
+            Err(error) if error.is_closed() => Ok(true),
+            Err(error @ Error::Timeout(_)) => Err(error),
+            outcome => {
+                kept.end_client_auth_removal(service);
+                outcome.map(|_| true)
             }
         }
-        Ok(true)
     }
 
     /// Returns a [`State`] that lives as long as the supervisor. The first call makes it; later calls

@@ -98,8 +98,11 @@ fn a_key_replaces_that_of_the_same_service() {
     settings.record_client_auth(&client_auth(9));
     assert_eq!(settings.kept.lock().client_auths.len(), 1);
     assert!(!settings.is_empty());
-    assert!(settings.forget_client_auth(service) && !settings.forget_client_auth(service));
-    assert!(settings.is_empty());
+    assert!(settings.begin_client_auth_removal(service));
+    // The removal is tried again until tor answers.
+    assert!(settings.begin_client_auth_removal(service) && !settings.is_empty());
+    settings.end_client_auth_removal(service);
+    assert!(!settings.begin_client_auth_removal(service) && settings.is_empty());
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use torcon::ConnectOptions;
 use torcon::names::{ClientAuthKey, OnionKey};
 use torcon::onion::Publication;
-use torcon::supervisor::SupervisorOptions;
+use torcon::supervisor::{SupervisorOptions, SupervisorStatus};
 
 use super::{LIMIT, next_tor, supervised};
 use crate::support::real_tor::RealTor;
@@ -58,4 +58,37 @@ fn a_client_authorization_key_is_restored_beside_a_filesystem_service() {
     let tor = next_tor(&supervisor);
     let keys = tor.controller().onion_client_auths().unwrap();
     assert_eq!(keys.iter().map(|key| key.service).collect::<Vec<_>>(), [service]);
+}
+
+#[test]
+fn a_key_that_is_removed_without_a_connection_is_removed_over_the_next_one() {
+    let tor = RealTor::start();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control");
+    let link = || std::os::unix::fs::symlink(tor.socket_path(), &path).unwrap();
+    link();
+    let options =
+        SupervisorOptions::new().backoff(Duration::from_millis(10), Duration::from_millis(100));
+    let supervisor = options.connect([path.to_str().unwrap()], ConnectOptions::new()).unwrap();
+    let service = OnionKey::from_seed([77; 32]).address();
+    let key = |byte| ClientAuthKey::from_bytes([byte; 32]).unwrap();
+    let shown = || tor.raw().ask("ONION_CLIENT_AUTH_VIEW").concat();
+    // The second time another program has set its own key meanwhile, which stays.
+    for replaced in [false, true] {
+        let present = supervisor.wait_tor(LIMIT).unwrap();
+        supervisor.add_onion_client_auth(service, key(5)).unwrap();
+        assert!(shown().contains("x25519:"));
+        std::fs::remove_file(&path).unwrap();
+        present.controller().close();
+        supervisor.wait_status(LIMIT, |status| !status.is_up()).unwrap();
+        assert!(supervisor.remove_onion_client_auth(service).unwrap());
+        if replaced {
+            let other = ConnectOptions::new().connect(tor.endpoint().as_str()).unwrap();
+            other.add_onion_client_auth(service, key(6)).unwrap();
+        }
+        link();
+        supervisor.wait_status(LIMIT, SupervisorStatus::is_up).unwrap();
+        assert_eq!(shown().contains("x25519:"), replaced, "{}", shown());
+        assert!(!supervisor.remove_onion_client_auth(service).unwrap());
+    }
 }
