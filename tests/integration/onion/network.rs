@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use torcon::command::OnionClientAuthAdded;
 use torcon::error::{SocksCode, UploadOutcome};
-use torcon::names::OnionAddress;
+use torcon::names::{OnionAddress, Signal};
 use torcon::onion::{OnionEndpoint, OnionListener, OnionProgress, Publication};
 use torcon::socks::{Isolation, TorStream};
 use torcon::testnet::PrivateNetwork;
@@ -322,9 +322,16 @@ fn a_service_is_reached_again_after_a_relay_died_under_load() {
             has_moved.wait();
             network.kill("relay2").unwrap();
             let begin = Instant::now();
+            let proxy = client.socks_proxy().unwrap().timeout(LIMIT / 4);
             // The circuit of a first stream may lead over the dead relay too.
             let answers = || {
-                let stream = reach(&client, &address, 80);
+                let Ok(stream) = proxy.clone().isolation(Isolation::fresh()).connect((address, 80))
+                else {
+                    // A tor that has failed at each introduction point asks no directory again
+                    // within 15 minutes, unless it forgets that.
+                    client.controller().signal(Signal::Newnym).unwrap();
+                    return false;
+                };
                 stream.set_read_timeout(Some(LIMIT / 6)).unwrap();
                 let mut number = [1];
                 (&stream).read_exact(&mut number).is_ok_and(|()| number == [0])
