@@ -165,8 +165,9 @@ impl OnionService {
     ///
     /// The connection reaches the local listener, or the server of the port, and is closed at once.
     /// If the service has client authorization, tor receives the secret key of one of
-    /// [`clients`](Self::clients) for the time of the check, unless it has one. If the connection
-    /// breaks meanwhile, tor keeps the key; with a supervisor it is removed over the next connection.
+    /// [`clients`](Self::clients) for the time of the check, unless it has one. If another program
+    /// gives tor another key meanwhile, that one stays. If the connection breaks meanwhile, tor keeps
+    /// the key; with a supervisor it is removed over the next connection.
     ///
     /// The network sees a visit of a client: some directories, an introduction point and a
     /// rendezvous point learn neither its address nor that it is the service.
@@ -174,11 +175,12 @@ impl OnionService {
     /// Sends `HSFETCH address SERVER=..` with the directories that accepted the descriptor in the
     /// last three hours, or without any if there is none, and what
     /// [`Controller::fetch_onion_descriptor_from`] sends; `GETINFO net/listeners/socks`, if need be;
-    /// with client authorization `ONION_CLIENT_AUTH_VIEW`, `ONION_CLIENT_AUTH_ADD` and
-    /// `ONION_CLIENT_AUTH_REMOVE`.
+    /// with client authorization `ONION_CLIENT_AUTH_VIEW` and `ONION_CLIENT_AUTH_ADD`, and after the
+    /// check `ONION_CLIENT_AUTH_VIEW` and `ONION_CLIENT_AUTH_REMOVE`.
     ///
-    /// Blocks the current thread until both steps are done, for at most `limit`, of which the fetch
-    /// has half, and the time limit of the endpoint's controller for each of up to five commands.
+    /// Blocks the current thread until both steps are done, even if the service ends meanwhile: for at
+    /// most `limit`, of which the fetch has half, and the time limit of the endpoint's controller for
+    /// each command.
     ///
     /// # Errors
     ///
@@ -212,6 +214,9 @@ impl OnionService {
         let begin = clock::now();
         let descriptor = CheckStep::of(begin, self.fetch_own_descriptor(&controller, limit / 2));
         let connection = self.check_connection(&controller, deadline, limit)?;
+        if let Some(ending) = self.status().ending() {
+            return Err(ending);
+        }
         for step in [&descriptor, &connection] {
             if let CheckStep::Failed { error, .. } = step {
                 if error.is_closed() {

@@ -2,27 +2,33 @@
 
 use std::sync::Arc;
 
-use crate::command::{Command as _, OnionClientAuthAdd, OnionClientAuthView};
+use crate::command::{
+    Command as _, OnionClientAuthAdd, OnionClientAuthRemove, OnionClientAuthView,
+};
 use crate::controller::{CloseHookId, Controller};
 use crate::error::{Disconnect, Error, Result};
 use crate::link::{CommandGuard, CommandLock};
 use crate::names::{ClientAuthKey, OnionAddress};
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// The key of a client that tor has during the checks of a service.
 pub(in crate::onion) struct CheckKey {
     address: OnionAddress,
     /// Whether a supervisor removes the key over the next connection.
     is_supervised: bool,
-    /// The key that tor has. Held across commands, before any lock of a controller.
+    /// The key that tor may have. Held across commands, before any lock of a controller.
     added: CommandLock<Option<AddedKey>>,
+    /// Whether tor may have a key of a check, for a close that does not get the lock.
+    is_added: AtomicBool,
 }
 
 /// A key that was added to tor for checks.
 struct AddedKey {
     controller: Controller,
+    key: OnionClientAuthAdd,
     /// Removes the key before this program closes the connection.
     close_hook: CloseHookId,
-    /// How many checks use the key.
+    /// How many checks use the key; 0 if it could not be removed after them.
     users: usize,
 }
 
@@ -40,7 +46,8 @@ impl AddedKey {
 
 impl CheckKey {
     pub(super) fn new(address: OnionAddress, is_supervised: bool) -> Arc<Self> {
-        Arc::new(Self { address, is_supervised, added: CommandLock::default() })
+        let added = CommandLock::default();
+        Arc::new(Self { address, is_supervised, added, is_added: AtomicBool::new(false) })
     }
 
     /// Adds the key of a client to tor, unless tor has one. Returns `None` if this program has no
@@ -51,20 +58,46 @@ impl CheckKey {
         key: Option<ClientAuthKey>,
     ) -> Result<Option<Option<LentKey<'_>>>> {
         let mut added = self.lock(controller)?;
-        let lent = || Ok(Some(Some(LentKey { key: self, controller: controller.clone() })));
-        match &mut *added {
-            Some(key) if key.is_of(controller) => {
-                key.users += 1;
-                return lent();
-            }
-            // The key of a check whose connection has ended is replaced.
-            Some(_) => {}
-            None if !controller.execute(&OnionClientAuthView::of(self.address))?.is_empty() => {
-                return Ok(Some(None));
-            }
-            None => {}
+        // tor forgets a key at any `SETCONF`, and another program may have replaced it.
+        let present = controller.execute(&OnionClientAuthView::of(self.address))?;
+        let is_lent = |found| added.as_ref().is_some_and(|lent| lent.key.is_as_added(found));
+        if present.iter().any(|found| !is_lent(found)) {
+            return Ok(Some(None));
         }
         let Some(key) = key else { return Ok(None) };
+        let key = OnionClientAuthAdd::new(self.address, key);
+        let has_key = present.iter().any(|found| key.is(found));
+        // The hook of the checks that run on this connection is used again.
+        let known = added.as_ref().filter(|lent| lent.is_of(controller));
+        let (close_hook, users) = match known {
+            Some(lent) => (lent.close_hook, lent.users),
+            None => (self.add_close_hook(controller)?, 0),
+        };
+        let is_new = known.is_none();
+        let outcome = match has_key {
+            true => Ok(()),
+            false => {
+                self.is_added.store(true, Ordering::Release);
+                controller.execute(&key).map(drop)
+            }
+        };
+        if let Err(Error::Rejected(_) | Error::InvalidInput(_)) = outcome {
+            if is_new {
+                self.is_added.store(added.is_some(), Ordering::Release);
+                controller.cancel_close_hook(close_hook);
+            }
+            return outcome.map(|()| None);
+        }
+        *added =
+            Some(AddedKey { controller: controller.clone(), key, close_hook, users: users + 1 });
+        drop(added);
+        let lent = LentKey { key: self, controller: controller.clone() };
+        // tor may have the key although the reply is late: the guard removes it.
+        outcome.map(|()| Some(Some(lent)))
+    }
+
+    /// Makes a close of the connection remove the key first.
+    fn add_close_hook(self: &Arc<Self>, controller: &Controller) -> Result<CloseHookId> {
         // The hook of a connection that stays open keeps nothing of the service.
         let added_key = Arc::downgrade(self);
         let close_hook = controller.before_close(move |controller| {
@@ -77,74 +110,76 @@ impl CheckKey {
             controller.cancel_close_hook(close_hook);
             return Err(Disconnect::Closed.into());
         }
-        let command = OnionClientAuthAdd::new(self.address, key);
-        let outcome = match controller.execute(&command) {
-            Err(error @ (Error::Rejected(_) | Error::InvalidInput(_))) => {
-                controller.cancel_close_hook(close_hook);
-                return Err(error);
-            }
-            outcome => outcome,
-        };
-        *added = Some(AddedKey { controller: controller.clone(), close_hook, users: 1 });
-        drop(added);
-        let lent = lent();
-        // tor may have the key although the reply is late: the guard removes it.
-        outcome.and(lent)
+        Ok(close_hook)
     }
 
     /// Removes the key of a check whose connection ended, over another connection of that tor.
     pub(in crate::onion) fn take_back(&self, controller: &Controller) {
-        let removed = self.lock(controller).and_then(|mut added| {
-            match added.take_if(|key| !key.is_of(controller)) {
-                Some(_) => self.remove(controller),
-                None => Ok(()),
-            }
+        let removed = self.lock(controller).and_then(|mut added| match &*added {
+            Some(lent) if !lent.is_of(controller) => self.remove(controller, &mut added),
+            _ => Ok(()),
         });
         self.report_removal(removed);
     }
 
     /// Removes the key before the program closes the connection.
     fn close(&self, controller: &Controller) {
-        let added = self.lock(controller);
-        // If the lock is not free in time, tor may be about to add the key.
-        if let Ok(added) = &added {
-            if !added.as_ref().is_some_and(|key| key.is_of(controller)) {
-                return;
+        match self.lock(controller) {
+            Ok(mut added) => {
+                if added.as_ref().is_some_and(|lent| lent.is_of(controller)) {
+                    // If it fails, the last check reports it or a supervisor removes the key.
+                    let _ = self.remove(controller, &mut added);
+                }
             }
-        }
-        // If it fails, the last check reports it or a supervisor removes the key.
-        if let (Ok(()), Ok(mut added)) = (self.remove(controller), added) {
-            *added = None;
+            // tor does not answer the command of another thread, and may be about to add the key.
+            Err(_) if self.is_added.load(Ordering::Acquire) => {
+                let _ = controller.execute(&OnionClientAuthRemove::new(self.address));
+            }
+            Err(_) => {}
         }
     }
 
     /// Ends the use of the key by one check.
     fn give_back(&self, controller: &Controller) -> Result<()> {
         let mut added = self.lock(controller)?;
-        let Some(key) = added.as_mut().filter(|key| key.is_of(controller)) else {
+        let Some(lent) = added.as_mut().filter(|lent| lent.is_of(controller)) else {
             return Ok(());
         };
-        key.users = key.users.saturating_sub(1);
-        if key.users > 0 {
+        lent.users = lent.users.saturating_sub(1);
+        if lent.users > 0 {
             return Ok(());
         }
-        let outcome = self.remove(controller);
-        // A close that began during the command waits for the lock.
-        controller.cancel_close_hook(key.close_hook);
-        if outcome.as_ref().is_err_and(Error::is_closed) && self.is_supervised {
-            return Ok(());
+        match self.remove(controller, &mut added) {
+            Err(error) if error.is_closed() && self.is_supervised => Ok(()),
+            outcome => outcome,
         }
-        *added = None;
+    }
+
+    /// Removes the key from tor, unless tor has another one by now. Keeps it for a later attempt if
+    /// tor does not answer.
+    fn remove(&self, controller: &Controller, added: &mut Option<AddedKey>) -> Result<()> {
+        let Some(lent) = &*added else { return Ok(()) };
+        let is_lent = match controller.execute(&OnionClientAuthView::of(self.address)) {
+            Ok(present) => present.iter().any(|found| lent.key.is_as_added(found)),
+            // A filter refuses the query. Another connection may be that of another tor.
+            Err(Error::Rejected(_)) => lent.is_of(controller),
+            Err(error) => return Err(error),
+        };
+        let outcome = match is_lent {
+            true => controller.execute(&OnionClientAuthRemove::new(self.address)).map(drop),
+            false => Ok(()),
+        };
+        if !outcome.as_ref().is_err_and(|error| error.is_timeout() || error.is_closed()) {
+            lent.controller.cancel_close_hook(lent.close_hook);
+            *added = None;
+            self.is_added.store(false, Ordering::Release);
+        }
         outcome
     }
 
     /// Waits, within the time limit of the controller, until no other thread adds or removes the key.
     fn lock(&self, controller: &Controller) -> Result<CommandGuard<'_, Option<AddedKey>>> {
         self.added.lock_within(OnionClientAuthAdd::KEYWORD, controller.timeout())
-    }
-
-    fn remove(&self, controller: &Controller) -> Result<()> {
-        controller.remove_onion_client_auth(self.address).map(drop)
     }
 
     fn report_removal(&self, removed: Result<()>) {

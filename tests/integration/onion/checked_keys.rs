@@ -1,10 +1,14 @@
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use torcon::error::SocksCode;
-use torcon::onion::{CheckStep, Publication};
-use torcon::supervisor::SupervisorOptions;
-use torcon::{ConnectOptions, Error};
+use torcon::command::OnionClientAuthAdd;
+use torcon::error::{OnionProblem, SocksCode};
+use torcon::names::ClientAuthKey;
+use torcon::onion::{CheckStep, OnionListener, Publication};
+use torcon::supervisor::{Supervisor, SupervisorOptions, SupervisorStatus};
+use torcon::{ConnectOptions, Controller, Error};
 
 use super::network::{LIMIT, served, tor};
 use super::{LONG, key, listen};
@@ -51,6 +55,40 @@ fn proxy(tor: &RealTor, socks: String, is_lossy: bool) -> Proxy {
 
 fn has_key(tor: &RealTor) -> bool {
     tor.raw().ask("ONION_CLIENT_AUTH_VIEW").concat().contains("x25519:")
+}
+
+/// Returns the key of the user, which no check may remove.
+fn own_key() -> ClientAuthKey {
+    ClientAuthKey::from_bytes([5; 32]).unwrap()
+}
+
+/// Returns a tor that stores permanent keys in a directory.
+fn storing_tor(keys: &std::path::Path) -> RealTor {
+    fs::set_permissions(keys, PermissionsExt::from_mode(0o700)).unwrap();
+    RealTor::builder().line(format!("ClientOnionAuthDir {}", keys.display())).start()
+}
+
+fn service(controller: &Controller) -> OnionListener {
+    let endpoint = controller.onion_endpoint(80).publication(Publication::None);
+    listen(endpoint.authorize_client("alice"))
+}
+
+fn supervised(endpoints: [String; 2], limit: Duration) -> (Supervisor, OnionListener) {
+    let options = ConnectOptions::new().command_timeout(limit);
+    let supervisor = SupervisorOptions::new().connect(endpoints, options).unwrap();
+    supervisor.wait_tor(LONG).unwrap();
+    let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
+    let listener = listen(endpoint.authorize_client("alice"));
+    (supervisor, listener)
+}
+
+/// Checks a service in another thread, and calls `work` while tor has the key for it.
+fn while_checked(tor: &RealTor, listener: &OnionListener, limit: u64, work: impl FnOnce()) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| listener.check(Duration::from_secs(limit)));
+        eventually(LONG, "tor has the key", || has_key(tor));
+        work();
+    });
 }
 
 /// Returns a port that accepts connections and sends nothing.
@@ -135,4 +173,135 @@ fn two_checks_at_once_do_not_take_each_others_key() {
         }
         assert!(service.controller().onion_client_auths().unwrap().is_empty());
     });
+}
+
+#[test]
+fn a_key_that_the_user_adds_during_a_check_stays_with_its_file() {
+    let (silent, keys) = (silent_port(), tempfile::tempdir().unwrap());
+    let tor = storing_tor(keys.path());
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
+    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
+    let listener = service(&controller);
+    while_checked(&tor, &listener, 4, || {
+        let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
+        controller.execute(&add.permanent()).unwrap();
+    });
+    assert!(has_key(&tor), "the key of the user was removed");
+    assert_eq!(fs::read_dir(keys.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_key_of_the_user_stays_in_another_tor_to_which_a_supervisor_moves_during_a_check() {
+    let (silent, keys) = (silent_port(), tempfile::tempdir().unwrap());
+    let (tor, other) = (RealTor::start(), storing_tor(keys.path()));
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
+    let (supervisor, listener) = supervised([proxy.endpoint(), other.endpoint()], LONG);
+    let direct = ConnectOptions::new().connect(other.endpoint().as_str()).unwrap();
+    let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
+    direct.execute(&add.permanent()).unwrap();
+    while_checked(&tor, &listener, 6, || {
+        let present = supervisor.tor().unwrap();
+        present.controller().get_info_one("config-file").unwrap_err();
+        let is_moved = || listener.controller().endpoint().to_string() == other.endpoint();
+        eventually(LONG, "the service has moved", is_moved);
+    });
+    supervisor.wait_status(LONG, SupervisorStatus::is_up).unwrap();
+    assert!(has_key(&other), "the key of the user was removed");
+    assert_eq!(fs::read_dir(keys.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_key_that_a_supervisor_adds_during_a_check_stays() {
+    let (tor, silent) = (RealTor::start(), silent_port());
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
+    let (supervisor, listener) = supervised([proxy.endpoint(), tor.endpoint()], LONG);
+    while_checked(&tor, &listener, 4, || {
+        supervisor.add_onion_client_auth(listener.onion_address(), own_key()).unwrap();
+    });
+    assert!(has_key(&tor), "the key of the supervisor was removed");
+}
+
+#[test]
+fn a_key_whose_removal_is_not_answered_is_removed_over_the_next_connection() {
+    let (tor, silent) = (RealTor::start(), silent_port());
+    let socks = silent.local_addr().unwrap().to_string();
+    let proxy = Proxy::before(
+        tor.address(),
+        |client, tor| {
+            let (mut lines, mut is_stalled) = (Lines::default(), false);
+            while let Ok(line) = lines.next_text(client, LONG) {
+                is_stalled |= line.starts_with("ONION_CLIENT_AUTH_REMOVE");
+                if line == CUT || (!is_stalled && tor.write_lines(&[line]).is_err()) {
+                    break;
+                }
+            }
+        },
+        move |tor, client| {
+            let mut lines = Lines::default();
+            while let Ok(mut message) = lines.next_message(tor, LONG) {
+                if message[0].starts_with("250-net/listeners/socks=") {
+                    message[0] = format!("250-net/listeners/socks=\"{socks}\"");
+                }
+                if client.write_lines(&message).is_err() {
+                    break;
+                }
+            }
+        },
+    );
+    let limit = Duration::from_secs(3);
+    let (supervisor, listener) = supervised([proxy.endpoint(), tor.endpoint()], limit);
+    let present = supervisor.tor().unwrap();
+    listener.check(Duration::from_secs(2)).unwrap();
+    assert!(has_key(&tor));
+    present.controller().get_info_one("config-file").unwrap_err();
+    eventually(LONG, "the key is removed", || !has_key(&tor));
+}
+
+#[test]
+fn a_second_check_adds_the_key_that_tor_has_forgotten() {
+    let (tor, silent) = (RealTor::start(), silent_port());
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
+    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
+    let listener = service(&controller);
+    while_checked(&tor, &listener, 6, || {
+        // tor forgets keys that are not permanent.
+        assert_eq!(tor.raw().ask("SETCONF ContactInfo=somebody"), ["250 OK"]);
+        while_checked(&tor, &listener, 3, || {});
+    });
+    assert!(!has_key(&tor));
+}
+
+#[test]
+fn a_second_check_does_not_use_the_key_of_a_client_that_was_revoked() {
+    let (tor, silent) = (RealTor::start(), silent_port());
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
+    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
+    let listener = service(&controller);
+    while_checked(&tor, &listener, 8, || {
+        listener.authorize_client("bob").unwrap();
+        assert!(listener.revoke_client("alice").unwrap());
+        let key = listener.clients()[0].key.clone().unwrap().reveal_blob();
+        let has_it = || tor.raw().ask("ONION_CLIENT_AUTH_VIEW").concat().contains(&*key);
+        std::thread::scope(|scope| {
+            scope.spawn(|| listener.check(Duration::from_secs(3)));
+            eventually(LONG, "tor has the key of the other client", has_it);
+        });
+    });
+    assert!(!has_key(&tor));
+}
+
+#[test]
+fn a_check_of_a_service_that_is_closed_meanwhile_reports_that() {
+    let (tor, silent) = (RealTor::start(), silent_port());
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
+    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
+    let listener = service(&controller);
+    std::thread::scope(|scope| {
+        let checking = scope.spawn(|| listener.check(Duration::from_secs(4)));
+        eventually(LONG, "tor has the key", || has_key(&tor));
+        listener.close().unwrap();
+        let Err(Error::Onion(error)) = checking.join().unwrap() else { panic!("it is closed") };
+        assert!(matches!(error.problem(), OnionProblem::Closed), "{error}");
+    });
+    assert!(!has_key(&tor));
 }
