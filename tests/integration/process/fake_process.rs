@@ -4,17 +4,37 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use torcon::Error;
 use torcon::process::{ControlVia, Launcher};
 
+use crate::error_text::check_text;
 use crate::support::dialect::Dialect;
 
 /// A limit that only a failed test reaches.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
-/// A limit without progress, which a test waits for. On a loaded machine too, tor has logged before why
-/// it makes none.
+/// A limit without progress, which a test waits for. Usually tor has logged before why it makes none.
 pub(crate) const STALL: Duration = Duration::from_secs(15);
 /// A limit for an immediate reaction.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Returns the error of a launch that makes no progress until its limit. On a busy machine tor may not
+/// have logged yet what is `wanted` in the error, or may have aborted: then the limit is longer.
+#[track_caller]
+pub(crate) fn stalled(launcher: impl Fn() -> Launcher, wanted: &str) -> Error {
+    let attempt = |limit| {
+        let error = launcher().stall_timeout(limit).launch().unwrap_err();
+        check_text(&error);
+        error
+    };
+    let is_wanted = |error: &Error| error.is_timeout() && error.to_string().contains(wanted);
+    let error = attempt(STALL);
+    if is_wanted(&error) {
+        return error;
+    }
+    let second = attempt(4 * STALL);
+    assert!(is_wanted(&second), "{error}; then {second}");
+    second
+}
 
 /// A shell script in place of tor, in a temporary directory.
 pub(crate) struct FakeProcess {

@@ -6,7 +6,7 @@ use torcon::error::{LaunchError, LaunchProblem};
 use torcon::process::{Launcher, Ready, TorProcess};
 use torcon::{Error, Tor};
 
-use super::fake_process::{FakeProcess, LONG, STALL};
+use super::fake_process::{FakeProcess, LONG, STALL, stalled};
 use super::real::offline;
 use crate::error_text::check_text;
 use crate::support::real_tor::tor_binary;
@@ -102,17 +102,17 @@ fn a_plugin_that_cannot_be_started_is_named() {
 
 #[test]
 fn a_plugin_that_ends_is_named_at_the_limit() {
-    let launcher = Launcher::new()
-        .program(tor_binary())
-        .option("SocksPort", "0")
-        .option("UseBridges", "1")
-        .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
-        .option("ClientTransportPlugin", "obfs4 exec /bin/false")
-        .stall_timeout(STALL);
-    let (error, text) = failed(launcher);
-    assert!(text.contains("/bin/false"), "{text}");
+    let launcher = || {
+        Launcher::new()
+            .program(tor_binary())
+            .option("SocksPort", "0")
+            .option("UseBridges", "1")
+            .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
+            .option("ClientTransportPlugin", "obfs4 exec /bin/false")
+    };
+    let Error::Launch(error) = stalled(launcher, "/bin/false") else { panic!("a launch fails") };
     let advice = "check the program that ClientTransportPlugin names";
-    assert_eq!(error.advice(), Some(advice), "{text}");
+    assert_eq!(error.advice(), Some(advice), "{error}");
 }
 
 #[test]

@@ -307,7 +307,7 @@ fn nothing_is_left_of_a_connection_that_was_not_made() {
         ];
         for play in peers {
             let tor = FakeTor::unix(play);
-            let options = ConnectOptions::new().password("x").timeout(Duration::from_millis(1500));
+            let options = ConnectOptions::new().password("x").timeout(Duration::from_secs(6));
             options.connect(tor.endpoint()).unwrap_err();
             tor.finish();
             holdings.assert_restored(LIMIT);
