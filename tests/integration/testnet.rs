@@ -54,8 +54,8 @@ use std::time::{Duration, Instant};
 use torcon::testnet::PrivateNetwork;
 use torcon::{Controller, Launcher, TorProcess};
 
-/// The limit of a network, where eight programs share two processors.
-const UP: Duration = Duration::from_secs(90);
+/// The limit of a network, where two suites share two processors.
+const UP: Duration = Duration::from_secs(180);
 /// The limit of operations of a second or two.
 const LIMIT: Duration = Duration::from_secs(60);
 
