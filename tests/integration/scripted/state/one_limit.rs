@@ -123,8 +123,7 @@ fn a_circuit_without_its_event_is_closed_after_the_time_limit() {
     let (tor, controller) = connected(|script| {
         greet(script, &[], &[]);
         script.answer("EXTENDCIRCUIT 0", &["250 EXTENDED 8"]);
-        script.expect("CLOSECIRCUIT 8").send("250 OK\r\n");
-        serve_events(script);
+        script.expect("CLOSECIRCUIT 8").drain();
     });
     let state = State::new(&controller).unwrap();
     let error = state.build_circuit_timeout(Path::any(), Duration::from_secs(1)).unwrap_err();
@@ -140,8 +139,7 @@ fn a_circuit_whose_purpose_is_not_reported_is_closed_after_the_time_limit() {
         script
             .answer("EXTENDCIRCUIT 0", &["650 CIRC 8 LAUNCHED PURPOSE=GENERAL", "250 EXTENDED 8"]);
         script.answer("SETCIRCUITPURPOSE 8 purpose=controller", &["250 OK"]);
-        script.expect("CLOSECIRCUIT 8").send("250 OK\r\n");
-        serve_events(script);
+        script.expect("CLOSECIRCUIT 8").drain();
     });
     let state = State::new(&controller.with_timeout(Duration::from_secs(1))).unwrap();
     let error = state.build_circuit_for(Path::any(), CircuitPurpose::Controller).unwrap_err();
