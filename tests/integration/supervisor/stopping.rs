@@ -100,16 +100,21 @@ fn stopped_is_reported_after_a_closure_that_outlasts_stop() {
 #[test]
 fn a_second_stop_waits_for_the_first() {
     let (go_on, test_says) = signal();
+    let (added, is_added) = signal();
     let tor = FakeTor::serving(move |_, line| {
-        if line == "SETEVENTS BW" {
-            test_says.wait();
+        match line {
+            // The supervisor sends the command after the connection was made.
+            "PROTOCOLINFO 1" => is_added.wait(),
+            "SETEVENTS BW" => test_says.wait(),
+            _ => {}
         }
         None
     });
     let supervisor = options().connect([tor.endpoint().as_str()], ConnectOptions::new()).unwrap();
     let received = statuses(&supervisor);
+    supervisor.add_event_listener(EventKind::Bw, |_| {}).unwrap();
+    added.fire();
     thread::scope(|scope| {
-        scope.spawn(|| supervisor.add_event_listener(EventKind::Bw, |_| {}));
         eventually(LIMIT, "tor is asked", || tor.dialogue().contains("SETEVENTS BW"));
         let (sender, stopped) = bounded(2);
         for _ in 0..2 {
