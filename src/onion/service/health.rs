@@ -166,8 +166,9 @@ impl OnionService {
     /// The connection reaches the local listener, or the server of the port, and is closed at once.
     /// If the service has client authorization, tor receives the secret key of one of
     /// [`clients`](Self::clients) for the time of the check, unless it has one. If another program
-    /// gives tor another key meanwhile, that one stays. If the connection breaks meanwhile, tor keeps
-    /// the key; with a supervisor it is removed over the next connection.
+    /// gives tor another key meanwhile, that one stays, unless it does so between the last query of
+    /// the key and the removal. If the connection breaks meanwhile, tor keeps the key; with a
+    /// supervisor it is removed over the next connection.
     ///
     /// The network sees a visit of a client: some directories, an introduction point and a
     /// rendezvous point learn neither its address nor that it is the service.
