@@ -104,11 +104,6 @@ impl OnionClientAuthAdd {
         found.service == self.service && found.key.public() == self.key.public()
     }
 
-    /// Returns whether tor has this key for this service, in a file if the command asks for that.
-    pub(crate) fn is_as_added(&self, found: &OnionClientCredential) -> bool {
-        self.is(found) && found.permanent == self.permanent
-    }
-
     /// Sets a name for the key, which tor does not send anywhere. The default is none.
     ///
     /// # Examples

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::command::{
     Command as _, OnionClientAuthAdd, OnionClientAuthRemove, OnionClientAuthView,
+    OnionClientCredential,
 };
 use crate::controller::{CloseHookId, Controller};
 use crate::error::{Disconnect, Error, Result};
@@ -42,6 +43,11 @@ impl AddedKey {
     fn is_of(&self, controller: &Controller) -> bool {
         self.controller.is_same_connection(controller)
     }
+
+    /// Returns whether tor has this key as the check added it: not in a file.
+    fn is(&self, found: &OnionClientCredential) -> bool {
+        self.key.is(found) && !found.permanent
+    }
 }
 
 impl CheckKey {
@@ -60,7 +66,7 @@ impl CheckKey {
         let mut added = self.lock(controller)?;
         // tor forgets a key at any `SETCONF`, and another program may have replaced it.
         let present = controller.execute(&OnionClientAuthView::of(self.address))?;
-        let is_lent = |found| added.as_ref().is_some_and(|lent| lent.key.is_as_added(found));
+        let is_lent = |found| added.as_ref().is_some_and(|lent| lent.is(found));
         if present.iter().any(|found| !is_lent(found)) {
             return Ok(Some(None));
         }
@@ -69,21 +75,19 @@ impl CheckKey {
         let has_key = present.iter().any(|found| key.is(found));
         // The hook of the checks that run on this connection is used again.
         let known = added.as_ref().filter(|lent| lent.is_of(controller));
+        let known = known.map(|lent| (lent.close_hook, lent.users));
         let (close_hook, users) = match known {
-            Some(lent) => (lent.close_hook, lent.users),
+            Some(known) => known,
             None => (self.add_close_hook(controller)?, 0),
         };
-        let is_new = known.is_none();
-        let outcome = match has_key {
-            true => Ok(()),
-            false => {
-                self.is_added.store(true, Ordering::Release);
-                controller.execute(&key).map(drop)
-            }
-        };
+        let mut outcome = Ok(());
+        if !has_key {
+            self.is_added.store(true, Ordering::Release);
+            outcome = controller.execute(&key).map(drop);
+        }
         if let Err(Error::Rejected(_) | Error::InvalidInput(_)) = outcome {
-            if is_new {
-                self.is_added.store(added.is_some(), Ordering::Release);
+            self.is_added.store(added.is_some(), Ordering::Release);
+            if known.is_none() {
                 controller.cancel_close_hook(close_hook);
             }
             return outcome.map(|()| None);
@@ -160,7 +164,7 @@ impl CheckKey {
     fn remove(&self, controller: &Controller, added: &mut Option<AddedKey>) -> Result<()> {
         let Some(lent) = &*added else { return Ok(()) };
         let is_lent = match controller.execute(&OnionClientAuthView::of(self.address)) {
-            Ok(present) => present.iter().any(|found| lent.key.is_as_added(found)),
+            Ok(present) => present.iter().any(|found| lent.is(found)),
             // A filter refuses the query. Another connection may be that of another tor.
             Err(Error::Rejected(_)) => lent.is_of(controller),
             Err(error) => return Err(error),

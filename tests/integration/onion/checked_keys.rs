@@ -20,15 +20,25 @@ use crate::support::watchdog::eventually;
 /// The command at which the proxy ends the connection.
 const CUT: &str = "GETINFO config-file";
 
-/// A proxy that reports a `SocksPort` at this address, since the network of the tor is off. It drops
-/// the reply that follows the one to `ONION_CLIENT_AUTH_VIEW` if `is_lossy`.
-fn proxy(tor: &RealTor, socks: String, is_lossy: bool) -> Proxy {
+/// A message that a proxy does not deliver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Nothing,
+    /// The reply that follows the one to `ONION_CLIENT_AUTH_VIEW`.
+    Reply,
+    /// `ONION_CLIENT_AUTH_REMOVE`, and every command behind it.
+    Removal,
+}
+
+/// A proxy that reports a `SocksPort` at this address, since the network of the tor is off.
+fn proxy(tor: &RealTor, socks: String, lost: Lost) -> Proxy {
     Proxy::before(
         tor.address(),
-        |client, tor| {
-            let mut lines = Lines::default();
+        move |client, tor| {
+            let (mut lines, mut is_stalled) = (Lines::default(), false);
             while let Ok(line) = lines.next_text(client, QUIET) {
-                if line == CUT || tor.write_lines(&[line]).is_err() {
+                is_stalled |= lost == Lost::Removal && line.starts_with("ONION_CLIENT_AUTH_REMOVE");
+                if line == CUT || (!is_stalled && tor.write_lines(&[line]).is_err()) {
                     break;
                 }
             }
@@ -40,7 +50,7 @@ fn proxy(tor: &RealTor, socks: String, is_lossy: bool) -> Proxy {
                     message[0] = format!("250-net/listeners/socks=\"{socks}\"");
                 }
                 if message[0].starts_with("250-ONION_CLIENT_AUTH_VIEW") {
-                    is_next = is_lossy;
+                    is_next = lost == Lost::Reply;
                 } else if is_next && !message[0].starts_with("650") {
                     is_next = false;
                     continue;
@@ -68,13 +78,24 @@ fn storing_tor(keys: &std::path::Path) -> RealTor {
     RealTor::builder().line(format!("ClientOnionAuthDir {}", keys.display())).start()
 }
 
-fn service(controller: &Controller) -> OnionListener {
-    let endpoint = controller.onion_endpoint(80).publication(Publication::None);
-    listen(endpoint.authorize_client("alice"))
+/// A service whose check lasts until its limit, since its `SocksPort` answers nothing.
+struct Service {
+    listener: OnionListener,
+    controller: Controller,
+    _proxy: Proxy,
+    _silent: TcpListener,
 }
 
-fn supervised(endpoints: [String; 2], limit: Duration) -> (Supervisor, OnionListener) {
-    let options = ConnectOptions::new().command_timeout(limit);
+fn service(tor: &RealTor) -> Service {
+    let silent = silent_port();
+    let proxy = proxy(tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
+    let endpoint = controller.onion_endpoint(80).publication(Publication::None);
+    let listener = listen(endpoint.authorize_client("alice"));
+    Service { listener, controller, _proxy: proxy, _silent: silent }
+}
+
+fn supervised(endpoints: [String; 2], options: ConnectOptions) -> (Supervisor, OnionListener) {
     let supervisor = SupervisorOptions::new().connect(endpoints, options).unwrap();
     supervisor.wait_tor(LONG).unwrap();
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
@@ -99,7 +120,7 @@ fn silent_port() -> TcpListener {
 #[test]
 fn a_key_whose_reply_was_late_does_not_stay_in_tor_after_a_check() {
     let tor = RealTor::start();
-    let proxy = proxy(&tor, "127.0.0.1:9".to_owned(), true);
+    let proxy = proxy(&tor, "127.0.0.1:9".to_owned(), Lost::Reply);
     let controller = ConnectOptions::new()
         .command_timeout(Duration::from_secs(1))
         .connect(proxy.endpoint().as_str())
@@ -114,7 +135,7 @@ fn a_key_whose_reply_was_late_does_not_stay_in_tor_after_a_check() {
 #[test]
 fn a_key_does_not_stay_in_tor_when_the_program_closes_the_connection_during_a_check() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
     let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
     let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.detach().key(key(9)).authorize_client("alice"));
@@ -130,13 +151,9 @@ fn a_key_does_not_stay_in_tor_when_the_program_closes_the_connection_during_a_ch
 #[test]
 fn a_key_does_not_stay_in_tor_when_a_supervisor_connects_again_during_a_check() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
-    let supervisor = SupervisorOptions::new()
-        .connect([proxy.endpoint().as_str(), tor.endpoint().as_str()], ConnectOptions::new())
-        .unwrap();
-    supervisor.wait_tor(LONG).unwrap();
-    let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
-    let listener = listen(endpoint.authorize_client("alice"));
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let (supervisor, listener) =
+        supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
     std::thread::scope(|scope| {
         let checking = scope.spawn(|| listener.check(Duration::from_secs(6)));
         eventually(LONG, "tor has the key", || has_key(&tor));
@@ -177,12 +194,10 @@ fn two_checks_at_once_do_not_take_each_others_key() {
 
 #[test]
 fn a_key_that_the_user_adds_during_a_check_stays_with_its_file() {
-    let (silent, keys) = (silent_port(), tempfile::tempdir().unwrap());
+    let keys = tempfile::tempdir().unwrap();
     let tor = storing_tor(keys.path());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
-    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
-    let listener = service(&controller);
-    while_checked(&tor, &listener, 4, || {
+    let Service { listener, controller, .. } = &service(&tor);
+    while_checked(&tor, listener, 4, || {
         let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
         controller.execute(&add.permanent()).unwrap();
     });
@@ -194,8 +209,9 @@ fn a_key_that_the_user_adds_during_a_check_stays_with_its_file() {
 fn a_key_of_the_user_stays_in_another_tor_to_which_a_supervisor_moves_during_a_check() {
     let (silent, keys) = (silent_port(), tempfile::tempdir().unwrap());
     let (tor, other) = (RealTor::start(), storing_tor(keys.path()));
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
-    let (supervisor, listener) = supervised([proxy.endpoint(), other.endpoint()], LONG);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let (supervisor, listener) =
+        supervised([proxy.endpoint(), other.endpoint()], ConnectOptions::new());
     let direct = ConnectOptions::new().connect(other.endpoint().as_str()).unwrap();
     let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
     direct.execute(&add.permanent()).unwrap();
@@ -213,8 +229,9 @@ fn a_key_of_the_user_stays_in_another_tor_to_which_a_supervisor_moves_during_a_c
 #[test]
 fn a_key_that_a_supervisor_adds_during_a_check_stays() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
-    let (supervisor, listener) = supervised([proxy.endpoint(), tor.endpoint()], LONG);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let (supervisor, listener) =
+        supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
     while_checked(&tor, &listener, 4, || {
         supervisor.add_onion_client_auth(listener.onion_address(), own_key()).unwrap();
     });
@@ -224,32 +241,9 @@ fn a_key_that_a_supervisor_adds_during_a_check_stays() {
 #[test]
 fn a_key_whose_removal_is_not_answered_is_removed_over_the_next_connection() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let socks = silent.local_addr().unwrap().to_string();
-    let proxy = Proxy::before(
-        tor.address(),
-        |client, tor| {
-            let (mut lines, mut is_stalled) = (Lines::default(), false);
-            while let Ok(line) = lines.next_text(client, LONG) {
-                is_stalled |= line.starts_with("ONION_CLIENT_AUTH_REMOVE");
-                if line == CUT || (!is_stalled && tor.write_lines(&[line]).is_err()) {
-                    break;
-                }
-            }
-        },
-        move |tor, client| {
-            let mut lines = Lines::default();
-            while let Ok(mut message) = lines.next_message(tor, LONG) {
-                if message[0].starts_with("250-net/listeners/socks=") {
-                    message[0] = format!("250-net/listeners/socks=\"{socks}\"");
-                }
-                if client.write_lines(&message).is_err() {
-                    break;
-                }
-            }
-        },
-    );
-    let limit = Duration::from_secs(3);
-    let (supervisor, listener) = supervised([proxy.endpoint(), tor.endpoint()], limit);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Removal);
+    let options = ConnectOptions::new().command_timeout(Duration::from_secs(3));
+    let (supervisor, listener) = supervised([proxy.endpoint(), tor.endpoint()], options);
     let present = supervisor.tor().unwrap();
     listener.check(Duration::from_secs(2)).unwrap();
     assert!(has_key(&tor));
@@ -259,25 +253,21 @@ fn a_key_whose_removal_is_not_answered_is_removed_over_the_next_connection() {
 
 #[test]
 fn a_second_check_adds_the_key_that_tor_has_forgotten() {
-    let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
-    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
-    let listener = service(&controller);
-    while_checked(&tor, &listener, 6, || {
+    let tor = RealTor::start();
+    let Service { listener, .. } = &service(&tor);
+    while_checked(&tor, listener, 6, || {
         // tor forgets keys that are not permanent.
         assert_eq!(tor.raw().ask("SETCONF ContactInfo=somebody"), ["250 OK"]);
-        while_checked(&tor, &listener, 3, || {});
+        while_checked(&tor, listener, 3, || {});
     });
     assert!(!has_key(&tor));
 }
 
 #[test]
 fn a_second_check_does_not_use_the_key_of_a_client_that_was_revoked() {
-    let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
-    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
-    let listener = service(&controller);
-    while_checked(&tor, &listener, 8, || {
+    let tor = RealTor::start();
+    let Service { listener, .. } = &service(&tor);
+    while_checked(&tor, listener, 8, || {
         listener.authorize_client("bob").unwrap();
         assert!(listener.revoke_client("alice").unwrap());
         let key = listener.clients()[0].key.clone().unwrap().reveal_blob();
@@ -292,10 +282,8 @@ fn a_second_check_does_not_use_the_key_of_a_client_that_was_revoked() {
 
 #[test]
 fn a_check_of_a_service_that_is_closed_meanwhile_reports_that() {
-    let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), false);
-    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
-    let listener = service(&controller);
+    let tor = RealTor::start();
+    let Service { listener, .. } = &service(&tor);
     std::thread::scope(|scope| {
         let checking = scope.spawn(|| listener.check(Duration::from_secs(4)));
         eventually(LONG, "tor has the key", || has_key(&tor));

@@ -20,6 +20,15 @@ fn failed(launcher: Launcher) -> (LaunchError, String) {
     (error, text)
 }
 
+/// A launcher of a tor whose only bridge needs the transport obfs4.
+fn behind_obfs4() -> Launcher {
+    Launcher::new()
+        .program(tor_binary())
+        .option("SocksPort", "0")
+        .option("UseBridges", "1")
+        .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
+}
+
 fn later_error(tor: &TorProcess) -> (LaunchError, String) {
     let error = tor.wait_bootstrapped(LONG).unwrap_err();
     check_text(&error);
@@ -66,12 +75,7 @@ fn every_kind_of_wrong_option_is_reported_with_the_warning_of_tor() {
 
 #[test]
 fn a_bridge_without_its_plugin_is_reported_with_the_name_of_the_transport() {
-    let launcher = Launcher::new()
-        .program(tor_binary())
-        .option("SocksPort", "0")
-        .option("UseBridges", "1")
-        .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
-        .stall_timeout(STALL);
+    let launcher = behind_obfs4().stall_timeout(STALL);
     let (error, text) = later_error(&launcher.spawn().unwrap());
     assert!(matches!(error.problem(), LaunchProblem::Timeout(_)), "{error:?}");
     assert_eq!(error.percent(), Some(0));
@@ -86,11 +90,7 @@ fn a_bridge_without_its_plugin_is_reported_with_the_name_of_the_transport() {
 
 #[test]
 fn a_plugin_that_cannot_be_started_is_named() {
-    let launcher = Launcher::new()
-        .program(tor_binary())
-        .option("SocksPort", "0")
-        .option("UseBridges", "1")
-        .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
+    let launcher = behind_obfs4()
         .option("ClientTransportPlugin", "obfs4 exec /nonexistent/obfs4proxy")
         .stall_timeout(STALL);
     let (error, text) = failed(launcher);
@@ -102,14 +102,7 @@ fn a_plugin_that_cannot_be_started_is_named() {
 
 #[test]
 fn a_plugin_that_ends_is_named_at_the_limit() {
-    let launcher = || {
-        Launcher::new()
-            .program(tor_binary())
-            .option("SocksPort", "0")
-            .option("UseBridges", "1")
-            .option("Bridge", "obfs4 127.0.0.1:1 0123456789012345678901234567890123456789 cert=x")
-            .option("ClientTransportPlugin", "obfs4 exec /bin/false")
-    };
+    let launcher = || behind_obfs4().option("ClientTransportPlugin", "obfs4 exec /bin/false");
     let Error::Launch(error) = stalled(launcher, "/bin/false") else { panic!("a launch fails") };
     let advice = "check the program that ClientTransportPlugin names";
     assert_eq!(error.advice(), Some(advice), "{error}");

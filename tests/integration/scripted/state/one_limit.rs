@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use torcon::names::{CircuitId, CircuitPurpose, Fingerprint, StreamId, StreamReason};
-use torcon::state::{Attach, Path, State};
+use torcon::state::{Attach, Circuit, Path, State};
 use torcon::{Error, Tor};
 
 use super::{GETINFO, SETEVENTS, greet, relays, serve_events};
@@ -119,31 +119,29 @@ fn a_circuit_that_is_not_built_in_time_is_closed_without_a_wait_for_the_reply() 
 }
 
 #[test]
-fn a_circuit_without_its_event_is_closed_after_the_time_limit() {
-    let (tor, controller) = connected(|script| {
-        greet(script, &[], &[]);
-        script.answer("EXTENDCIRCUIT 0", &["250 EXTENDED 8"]);
-        script.expect("CLOSECIRCUIT 8").drain();
-    });
-    let state = State::new(&controller).unwrap();
-    let error = state.build_circuit_timeout(Path::any(), Duration::from_secs(1)).unwrap_err();
-    assert!(error.is_timeout(), "{error}");
-    drop((state, controller));
-    tor.finish();
-}
-
-#[test]
-fn a_circuit_whose_purpose_is_not_reported_is_closed_after_the_time_limit() {
-    let (tor, controller) = connected(|script| {
-        greet(script, &[], &[]);
-        script
-            .answer("EXTENDCIRCUIT 0", &["650 CIRC 8 LAUNCHED PURPOSE=GENERAL", "250 EXTENDED 8"]);
-        script.answer("SETCIRCUITPURPOSE 8 purpose=controller", &["250 OK"]);
-        script.expect("CLOSECIRCUIT 8").drain();
-    });
-    let state = State::new(&controller.with_timeout(Duration::from_secs(1))).unwrap();
-    let error = state.build_circuit_for(Path::any(), CircuitPurpose::Controller).unwrap_err();
-    assert!(error.is_timeout(), "{error}");
-    drop((state, controller));
-    tor.finish();
+fn a_circuit_whose_event_or_purpose_is_not_reported_is_closed_after_the_time_limit() {
+    const LAUNCHED: &str = "650 CIRC 8 LAUNCHED PURPOSE=GENERAL";
+    const LIMIT: Duration = Duration::from_secs(1);
+    type Build = fn(&State) -> Result<Circuit, Error>;
+    let builds: [(&[&str], bool, Build); 2] = [
+        (&["250 EXTENDED 8"], false, |state| state.build_circuit_timeout(Path::any(), LIMIT)),
+        (&[LAUNCHED, "250 EXTENDED 8"], true, |state| {
+            state.build_circuit_for(Path::any(), CircuitPurpose::Controller)
+        }),
+    ];
+    for (reply, sets_purpose, build) in builds {
+        let (tor, controller) = connected(move |script| {
+            greet(script, &[], &[]);
+            script.answer("EXTENDCIRCUIT 0", reply);
+            if sets_purpose {
+                script.answer("SETCIRCUITPURPOSE 8 purpose=controller", &["250 OK"]);
+            }
+            script.expect("CLOSECIRCUIT 8").drain();
+        });
+        let state = State::new(&controller.with_timeout(LIMIT)).unwrap();
+        let error = build(&state).unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        drop((state, controller));
+        tor.finish();
+    }
 }
