@@ -209,6 +209,11 @@ impl WeakController {
         let inner = self.inner.upgrade()?;
         Some(Controller { inner, timeout: self.timeout, deadline: None })
     }
+
+    /// Returns whether this is a handle of the connection of `controller`.
+    pub(crate) fn is_of(&self, controller: &Controller) -> bool {
+        self.inner.as_ptr() == Arc::as_ptr(&controller.inner)
+    }
 }
 
 impl fmt::Debug for Controller {

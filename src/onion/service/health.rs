@@ -167,8 +167,9 @@ impl OnionService {
     /// If the service has client authorization, tor receives the secret key of one of
     /// [`clients`](Self::clients) for the time of the check, unless it has one. If another program
     /// gives tor another key meanwhile, that one stays, unless it does so between the last query of
-    /// the key and the removal. If the connection breaks meanwhile, tor keeps the key; with a
-    /// supervisor it is removed over the next connection.
+    /// the key and the removal. A removal that tor does not answer is tried again after the next
+    /// check and when this program closes the connection. If the connection breaks meanwhile, tor
+    /// keeps the key; with a supervisor it is removed over the next connection to that tor.
     ///
     /// The network sees a visit of a client: some directories, an introduction point and a
     /// rendezvous point learn neither its address nor that it is the service.
@@ -181,7 +182,7 @@ impl OnionService {
     ///
     /// Blocks the current thread until both steps are done, even if the service ends meanwhile: for at
     /// most `limit`, of which the fetch has half, and the time limit of the endpoint's controller for
-    /// each command.
+    /// each command and, twice, for the commands by which another check adds or removes the key.
     ///
     /// # Errors
     ///

@@ -1,35 +1,43 @@
-//! The key of a client that tor has during the checks of a service.
+//! The keys of clients that tor has during the checks of a service.
 
+use std::mem;
 use std::sync::Arc;
 
 use crate::command::{
     Command as _, OnionClientAuthAdd, OnionClientAuthRemove, OnionClientAuthView,
     OnionClientCredential,
 };
-use crate::controller::{CloseHookId, Controller};
-use crate::error::{Disconnect, Error, Result};
-use crate::link::{CommandGuard, CommandLock};
-use crate::names::{ClientAuthKey, OnionAddress};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::controller::{CloseHookId, Controller, WeakController};
+use crate::error::{Disconnect, Result};
+use crate::link::{CommandGuard, CommandLock, Endpoint};
+use crate::names::{ClientAuthKey, ClientAuthPublicKey, OnionAddress};
+use crate::sync::Mutex;
 
-/// The key of a client that tor has during the checks of a service.
+/// How many connections are known whose tor may have a key of a check. More than one only if keys
+/// could not be removed before their connections ended.
+const MOST_CONNECTIONS: usize = 16;
+
+/// The keys of clients that tor has during the checks of a service.
 pub(in crate::onion) struct CheckKey {
     address: OnionAddress,
     /// Whether a supervisor removes the key over the next connection.
     is_supervised: bool,
-    /// The key that tor may have. Held across commands, before any lock of a controller.
-    added: CommandLock<Option<AddedKey>>,
-    /// Whether tor may have a key of a check, for a close that does not get the lock.
-    is_added: AtomicBool,
+    /// Held while the commands of one check are exchanged, before any lock of a controller.
+    exchange: CommandLock<()>,
+    /// The keys that tors may have, the newest last. A leaf lock.
+    added: Mutex<Vec<AddedKeys>>,
 }
 
-/// A key that was added to tor for checks.
-struct AddedKey {
-    controller: Controller,
-    key: OnionClientAuthAdd,
-    /// Removes the key before this program closes the connection.
+/// The keys that the tor of a connection may have for checks: one, or more until tor has answered
+/// whether it replaced a key.
+struct AddedKeys {
+    /// The connection, which has a close hook with these keys.
+    connection: WeakController,
+    endpoint: Endpoint,
+    keys: Vec<ClientAuthPublicKey>,
+    /// Removes the keys before this program closes the connection.
     close_hook: CloseHookId,
-    /// How many checks use the key; 0 if it could not be removed after them.
+    /// How many checks use a key; 0 if it could not be removed after them.
     users: usize,
 }
 
@@ -39,21 +47,10 @@ pub(super) struct LentKey<'a> {
     controller: Controller,
 }
 
-impl AddedKey {
-    fn is_of(&self, controller: &Controller) -> bool {
-        self.controller.is_same_connection(controller)
-    }
-
-    /// Returns whether tor has this key as the check added it: not in a file.
-    fn is(&self, found: &OnionClientCredential) -> bool {
-        self.key.is(found) && !found.permanent
-    }
-}
-
 impl CheckKey {
     pub(super) fn new(address: OnionAddress, is_supervised: bool) -> Arc<Self> {
-        let added = CommandLock::default();
-        Arc::new(Self { address, is_supervised, added, is_added: AtomicBool::new(false) })
+        let exchange = CommandLock::default();
+        Arc::new(Self { address, is_supervised, exchange, added: Mutex::default() })
     }
 
     /// Adds the key of a client to tor, unless tor has one. Returns `None` if this program has no
@@ -63,127 +60,146 @@ impl CheckKey {
         controller: &Controller,
         key: Option<ClientAuthKey>,
     ) -> Result<Option<Option<LentKey<'_>>>> {
-        let mut added = self.lock(controller)?;
+        let exchange = self.exchange(controller)?;
         // tor forgets a key at any `SETCONF`, and another program may have replaced it.
         let present = controller.execute(&OnionClientAuthView::of(self.address))?;
-        let is_lent = |found| added.as_ref().is_some_and(|lent| lent.is(found));
-        if present.iter().any(|found| !is_lent(found)) {
+        if present.iter().any(|found| !self.is_of_check(found)) {
             return Ok(Some(None));
         }
         let Some(key) = key else { return Ok(None) };
-        let key = OnionClientAuthAdd::new(self.address, key);
-        let has_key = present.iter().any(|found| key.is(found));
-        // The hook of the checks that run on this connection is used again.
-        let known = added.as_ref().filter(|lent| lent.is_of(controller));
-        let known = known.map(|lent| (lent.close_hook, lent.users));
-        let (close_hook, users) = match known {
-            Some(known) => known,
-            None => (self.add_close_hook(controller)?, 0),
-        };
-        let mut outcome = Ok(());
-        if !has_key {
-            self.is_added.store(true, Ordering::Release);
-            outcome = controller.execute(&key).map(drop);
-        }
-        if let Err(Error::Rejected(_) | Error::InvalidInput(_)) = outcome {
-            self.is_added.store(added.is_some(), Ordering::Release);
-            if known.is_none() {
-                controller.cancel_close_hook(close_hook);
-            }
-            return outcome.map(|()| None);
-        }
-        *added =
-            Some(AddedKey { controller: controller.clone(), key, close_hook, users: users + 1 });
-        drop(added);
+        let public = key.public();
+        self.record(controller, public);
         let lent = LentKey { key: self, controller: controller.clone() };
-        // tor may have the key although the reply is late: the guard removes it.
+        let outcome = if controller.is_closing() {
+            // A close that begins later waits for the exchange.
+            Err(Disconnect::Closed.into())
+        } else if present.iter().any(|found| found.key.public() == public) {
+            Ok(())
+        } else {
+            controller.execute(&OnionClientAuthAdd::new(self.address, key)).map(drop)
+        };
+        if outcome.is_ok() {
+            self.with_added(controller, |added| added.keys = vec![public]);
+        }
+        drop(exchange);
+        // The guard also removes a key whose reply is late.
         outcome.map(|()| Some(Some(lent)))
     }
 
-    /// Makes a close of the connection remove the key first.
-    fn add_close_hook(self: &Arc<Self>, controller: &Controller) -> Result<CloseHookId> {
-        // The hook of a connection that stays open keeps nothing of the service.
-        let added_key = Arc::downgrade(self);
-        let close_hook = controller.before_close(move |controller| {
-            if let Some(added_key) = added_key.upgrade() {
-                added_key.close(controller);
+    /// Records that a check uses a key which the tor of `controller` may have from now on, and that a
+    /// close of the connection removes first.
+    fn record(self: &Arc<Self>, controller: &Controller, key: ClientAuthPublicKey) {
+        let known = self.with_added(controller, |added| {
+            added.users += 1;
+            if !added.keys.contains(&key) {
+                added.keys.push(key);
             }
         });
-        // A close that begins later waits for the lock.
-        if controller.is_closing() {
-            controller.cancel_close_hook(close_hook);
-            return Err(Disconnect::Closed.into());
+        if known.is_some() {
+            return;
         }
-        Ok(close_hook)
+        let check_key = Arc::clone(self);
+        let close_hook = controller.before_close(move |controller| check_key.close(controller));
+        let (connection, endpoint) = (controller.downgrade(), controller.endpoint().clone());
+        let mut added = self.added.lock();
+        if added.len() == MOST_CONNECTIONS {
+            added.remove(0);
+        }
+        added.push(AddedKeys { connection, endpoint, keys: vec![key], close_hook, users: 1 });
     }
 
-    /// Removes the key of a check whose connection ended, over another connection of that tor.
+    /// Removes the keys of checks whose connections ended, over another connection of their tor.
     pub(in crate::onion) fn take_back(&self, controller: &Controller) {
-        let removed = self.lock(controller).and_then(|mut added| match &*added {
-            Some(lent) if !lent.is_of(controller) => self.remove(controller, &mut added),
-            _ => Ok(()),
-        });
-        self.report_removal(removed);
+        self.report_removal(self.remove_unused(controller));
     }
 
     /// Removes the key before the program closes the connection.
     fn close(&self, controller: &Controller) {
-        match self.lock(controller) {
-            Ok(mut added) => {
-                if added.as_ref().is_some_and(|lent| lent.is_of(controller)) {
-                    // If it fails, the last check reports it or a supervisor removes the key.
-                    let _ = self.remove(controller, &mut added);
-                }
-            }
-            // tor does not answer the command of another thread, and may be about to add the key.
-            Err(_) if self.is_added.load(Ordering::Acquire) => {
-                let _ = controller.execute(&OnionClientAuthRemove::new(self.address));
-            }
-            Err(_) => {}
+        // While tor does not answer another thread, only the key can tell what may be removed.
+        let _exchange = self.exchange(controller);
+        if self.with_added(controller, |_| ()).is_some() {
+            // If it fails, the last check reports it or a supervisor removes the key.
+            let _ = self.remove(controller);
         }
     }
 
     /// Ends the use of the key by one check.
     fn give_back(&self, controller: &Controller) -> Result<()> {
-        let mut added = self.lock(controller)?;
-        let Some(lent) = added.as_mut().filter(|lent| lent.is_of(controller)) else {
-            return Ok(());
-        };
-        lent.users = lent.users.saturating_sub(1);
-        if lent.users > 0 {
+        if self
+            .with_added(controller, |added| {
+                added.users = added.users.saturating_sub(1);
+            })
+            .is_none()
+        {
             return Ok(());
         }
-        match self.remove(controller, &mut added) {
+        match self.remove_unused(controller) {
             Err(error) if error.is_closed() && self.is_supervised => Ok(()),
             outcome => outcome,
         }
     }
 
-    /// Removes the key from tor, unless tor has another one by now. Keeps it for a later attempt if
-    /// tor does not answer.
-    fn remove(&self, controller: &Controller, added: &mut Option<AddedKey>) -> Result<()> {
-        let Some(lent) = &*added else { return Ok(()) };
-        let is_lent = match controller.execute(&OnionClientAuthView::of(self.address)) {
-            Ok(present) => present.iter().any(|found| lent.is(found)),
-            // A filter refuses the query. Another connection may be that of another tor.
-            Err(Error::Rejected(_)) => lent.is_of(controller),
-            Err(error) => return Err(error),
-        };
-        let outcome = match is_lent {
+    /// Removes the keys of checks from tor, unless a check over this connection uses one.
+    fn remove_unused(&self, controller: &Controller) -> Result<()> {
+        let is_used = || self.with_added(controller, |added| added.users > 0).unwrap_or_default();
+        if is_used() || self.added.lock().is_empty() {
+            return Ok(());
+        }
+        let _exchange = self.exchange(controller)?;
+        // Another check may have begun meanwhile.
+        match is_used() {
+            true => Ok(()),
+            false => self.remove(controller),
+        }
+    }
+
+    /// Removes the keys of checks from tor, which may have another one by now. Keeps them for a later
+    /// attempt if tor does not answer.
+    fn remove(&self, controller: &Controller) -> Result<()> {
+        let present = controller.execute(&OnionClientAuthView::of(self.address))?;
+        let outcome = match present.iter().any(|found| self.is_of_check(found)) {
             true => controller.execute(&OnionClientAuthRemove::new(self.address)).map(drop),
             false => Ok(()),
         };
         if !outcome.as_ref().is_err_and(|error| error.is_timeout() || error.is_closed()) {
-            lent.controller.cancel_close_hook(lent.close_hook);
-            *added = None;
-            self.is_added.store(false, Ordering::Release);
+            self.forget(controller);
         }
         outcome
     }
 
-    /// Waits, within the time limit of the controller, until no other thread adds or removes the key.
-    fn lock(&self, controller: &Controller) -> Result<CommandGuard<'_, Option<AddedKey>>> {
-        self.added.lock_within(OnionClientAuthAdd::KEYWORD, controller.timeout())
+    /// Forgets the keys that the tor of `controller` had. The tor of another endpoint may still have
+    /// them.
+    fn forget(&self, controller: &Controller) {
+        let mut added = self.added.lock();
+        let (ended, left) = mem::take(&mut *added)
+            .into_iter()
+            .partition::<Vec<_>, _>(|added| added.endpoint == *controller.endpoint());
+        *added = left;
+        drop(added);
+        for ended in ended.iter().filter(|ended| ended.connection.is_of(controller)) {
+            controller.cancel_close_hook(ended.close_hook);
+        }
+    }
+
+    /// Returns whether a key of tor is as a check added it: not in a file.
+    fn is_of_check(&self, found: &OnionClientCredential) -> bool {
+        let key = found.key.public();
+        !found.permanent && self.added.lock().iter().any(|added| added.keys.contains(&key))
+    }
+
+    /// Calls a closure with the keys of a connection, if its tor may have any.
+    fn with_added<T>(
+        &self,
+        controller: &Controller,
+        work: impl FnOnce(&mut AddedKeys) -> T,
+    ) -> Option<T> {
+        let mut added = self.added.lock();
+        added.iter_mut().find(|added| added.connection.is_of(controller)).map(work)
+    }
+
+    /// Waits, within the time limit of the controller, until no other thread adds or removes a key.
+    fn exchange(&self, controller: &Controller) -> Result<CommandGuard<'_, ()>> {
+        self.exchange.lock_within(OnionClientAuthAdd::KEYWORD, controller.timeout())
     }
 
     fn report_removal(&self, removed: Result<()>) {

@@ -3,6 +3,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use torcon::command::OnionClientAuthAdd;
 use torcon::error::{OnionProblem, SocksCode};
 use torcon::names::ClientAuthKey;
@@ -20,24 +21,40 @@ use crate::support::watchdog::eventually;
 /// The command at which the proxy ends the connection.
 const CUT: &str = "GETINFO config-file";
 
-/// A message that a proxy does not deliver.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lost {
-    Nothing,
-    /// The reply that follows the one to `ONION_CLIENT_AUTH_VIEW`.
+/// The failure of a proxy.
+enum Fault {
+    None,
+    /// The reply that follows the one to `ONION_CLIENT_AUTH_VIEW` is lost.
     Reply,
-    /// `ONION_CLIENT_AUTH_REMOVE`, and every command behind it.
+    /// `ONION_CLIENT_AUTH_REMOVE` is lost, and every command behind it.
     Removal,
+    /// The connection ends at the second `ONION_CLIENT_AUTH_ADD`.
+    SecondKey,
+    /// The second `ONION_CLIENT_AUTH_VIEW` is reported, and delivered with what follows it when the
+    /// other channel is closed.
+    SecondQuery(Sender<()>, Receiver<()>),
 }
 
 /// A proxy that reports a `SocksPort` at this address, since the network of the tor is off.
-fn proxy(tor: &RealTor, socks: String, lost: Lost) -> Proxy {
+fn proxy(tor: &RealTor, socks: String, fault: Fault) -> Proxy {
+    let loses_reply = matches!(fault, Fault::Reply);
     Proxy::before(
         tor.address(),
         move |client, tor| {
             let (mut lines, mut is_stalled) = (Lines::default(), false);
+            let (mut keys, mut queries) = (0, 0);
             while let Ok(line) = lines.next_text(client, QUIET) {
-                is_stalled |= lost == Lost::Removal && line.starts_with("ONION_CLIENT_AUTH_REMOVE");
+                keys += u32::from(line.starts_with("ONION_CLIENT_AUTH_ADD"));
+                queries += u32::from(line.starts_with("ONION_CLIENT_AUTH_VIEW"));
+                match &fault {
+                    Fault::Removal => is_stalled |= line.starts_with("ONION_CLIENT_AUTH_REMOVE"),
+                    Fault::SecondKey if keys == 2 => break,
+                    Fault::SecondQuery(queried, released) if queries == 2 => {
+                        queried.send(()).unwrap();
+                        let _ = released.recv();
+                    }
+                    _ => {}
+                }
                 if line == CUT || (!is_stalled && tor.write_lines(&[line]).is_err()) {
                     break;
                 }
@@ -50,7 +67,7 @@ fn proxy(tor: &RealTor, socks: String, lost: Lost) -> Proxy {
                     message[0] = format!("250-net/listeners/socks=\"{socks}\"");
                 }
                 if message[0].starts_with("250-ONION_CLIENT_AUTH_VIEW") {
-                    is_next = lost == Lost::Reply;
+                    is_next = loses_reply;
                 } else if is_next && !message[0].starts_with("650") {
                     is_next = false;
                     continue;
@@ -87,15 +104,22 @@ struct Service {
 }
 
 fn service(tor: &RealTor) -> Service {
+    service_with(tor, Fault::None, &ConnectOptions::new())
+}
+
+fn service_with(tor: &RealTor, fault: Fault, options: &ConnectOptions) -> Service {
     let silent = silent_port();
-    let proxy = proxy(tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
-    let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
+    let proxy = proxy(tor, silent.local_addr().unwrap().to_string(), fault);
+    let controller = options.connect(proxy.endpoint().as_str()).unwrap();
     let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.authorize_client("alice"));
     Service { listener, controller, _proxy: proxy, _silent: silent }
 }
 
-fn supervised(endpoints: [String; 2], options: ConnectOptions) -> (Supervisor, OnionListener) {
+fn supervised<const N: usize>(
+    endpoints: [String; N],
+    options: ConnectOptions,
+) -> (Supervisor, OnionListener) {
     let supervisor = SupervisorOptions::new().connect(endpoints, options).unwrap();
     supervisor.wait_tor(LONG).unwrap();
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
@@ -120,7 +144,7 @@ fn silent_port() -> TcpListener {
 #[test]
 fn a_key_whose_reply_was_late_does_not_stay_in_tor_after_a_check() {
     let tor = RealTor::start();
-    let proxy = proxy(&tor, "127.0.0.1:9".to_owned(), Lost::Reply);
+    let proxy = proxy(&tor, "127.0.0.1:9".to_owned(), Fault::Reply);
     let controller = ConnectOptions::new()
         .command_timeout(Duration::from_secs(1))
         .connect(proxy.endpoint().as_str())
@@ -135,7 +159,7 @@ fn a_key_whose_reply_was_late_does_not_stay_in_tor_after_a_check() {
 #[test]
 fn a_key_does_not_stay_in_tor_when_the_program_closes_the_connection_during_a_check() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
     let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
     let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.detach().key(key(9)).authorize_client("alice"));
@@ -151,7 +175,7 @@ fn a_key_does_not_stay_in_tor_when_the_program_closes_the_connection_during_a_ch
 #[test]
 fn a_key_does_not_stay_in_tor_when_a_supervisor_connects_again_during_a_check() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
     let (supervisor, listener) =
         supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
     std::thread::scope(|scope| {
@@ -209,7 +233,7 @@ fn a_key_that_the_user_adds_during_a_check_stays_with_its_file() {
 fn a_key_of_the_user_stays_in_another_tor_to_which_a_supervisor_moves_during_a_check() {
     let (silent, keys) = (silent_port(), tempfile::tempdir().unwrap());
     let (tor, other) = (RealTor::start(), storing_tor(keys.path()));
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
     let (supervisor, listener) =
         supervised([proxy.endpoint(), other.endpoint()], ConnectOptions::new());
     let direct = ConnectOptions::new().connect(other.endpoint().as_str()).unwrap();
@@ -229,7 +253,7 @@ fn a_key_of_the_user_stays_in_another_tor_to_which_a_supervisor_moves_during_a_c
 #[test]
 fn a_key_that_a_supervisor_adds_during_a_check_stays() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Nothing);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
     let (supervisor, listener) =
         supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
     while_checked(&tor, &listener, 4, || {
@@ -241,7 +265,7 @@ fn a_key_that_a_supervisor_adds_during_a_check_stays() {
 #[test]
 fn a_key_whose_removal_is_not_answered_is_removed_over_the_next_connection() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Lost::Removal);
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::Removal);
     let options = ConnectOptions::new().command_timeout(Duration::from_secs(3));
     let (supervisor, listener) = supervised([proxy.endpoint(), tor.endpoint()], options);
     let present = supervisor.tor().unwrap();
@@ -249,6 +273,81 @@ fn a_key_whose_removal_is_not_answered_is_removed_over_the_next_connection() {
     assert!(has_key(&tor));
     present.controller().get_info_one("config-file").unwrap_err();
     eventually(LONG, "the key is removed", || !has_key(&tor));
+}
+
+#[test]
+fn a_key_whose_removal_is_not_answered_is_removed_at_the_close_after_its_service() {
+    let tor = RealTor::start();
+    let options = ConnectOptions::new().command_timeout(Duration::from_secs(3));
+    let Service { listener, controller, _proxy, _silent } =
+        service_with(&tor, Fault::None, &options);
+    while_checked(&tor, &listener, 3, || tor.stop());
+    drop(listener);
+    tor.cont();
+    assert!(has_key(&tor));
+    controller.close();
+    assert!(!has_key(&tor), "the key of the client stays");
+}
+
+#[test]
+fn a_close_while_tor_answers_no_check_removes_no_key_of_the_user() {
+    let keys = tempfile::tempdir().unwrap();
+    let tor = storing_tor(keys.path());
+    let ((queried, queries), (release, released)) = (bounded(1), bounded(0));
+    let Service { listener, controller, .. } =
+        &service_with(&tor, Fault::SecondQuery(queried, released), &ConnectOptions::new());
+    while_checked(&tor, listener, 6, || {
+        std::thread::scope(|scope| {
+            scope.spawn(|| listener.check(Duration::from_secs(6)));
+            queries.recv_timeout(LONG).unwrap();
+            let direct = ConnectOptions::new().connect(tor.endpoint().as_str()).unwrap();
+            let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
+            direct.execute(&add.permanent()).unwrap();
+            controller.close();
+            drop(release);
+        });
+    });
+    // The proxy has delivered every command.
+    assert!(queries.recv_timeout(LONG).is_err());
+    assert!(has_key(&tor), "the key of the user was removed");
+    assert_eq!(fs::read_dir(keys.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_key_whose_replacement_does_not_reach_tor_is_removed_over_the_next_connection() {
+    let (tor, silent) = (RealTor::start(), silent_port());
+    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::SecondKey);
+    let (_supervisor, listener) =
+        supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
+    while_checked(&tor, &listener, 6, || {
+        listener.authorize_client("bob").unwrap();
+        assert!(listener.revoke_client("alice").unwrap());
+        let _ = listener.check(Duration::from_secs(3));
+        eventually(LONG, "the key is removed", || !has_key(&tor));
+    });
+}
+
+#[test]
+fn a_key_is_removed_when_a_supervisor_returns_from_another_tor() {
+    let (tor, other, silent) = (RealTor::start(), RealTor::start(), silent_port());
+    let socks = silent.local_addr().unwrap().to_string();
+    let first = proxy(&tor, socks.clone(), Fault::None);
+    let second = proxy(&other, socks, Fault::None);
+    let endpoints = [first.endpoint(), second.endpoint(), tor.endpoint()];
+    let (supervisor, listener) = supervised(endpoints, ConnectOptions::new());
+    let cut = || {
+        let present = supervisor.tor().unwrap();
+        present.controller().get_info_one("config-file").unwrap_err();
+    };
+    while_checked(&tor, &listener, 8, || {
+        cut();
+        let is_moved = || listener.controller().endpoint().to_string() == second.endpoint();
+        eventually(LONG, "the service has moved", is_moved);
+        supervisor.wait_status(LONG, SupervisorStatus::is_up).unwrap();
+        assert!(has_key(&tor));
+        cut();
+        eventually(LONG, "the key is removed", || !has_key(&tor));
+    });
 }
 
 #[test]
