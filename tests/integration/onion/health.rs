@@ -11,7 +11,7 @@ use torcon::{Error, Tor};
 use super::network::{LIMIT, say, served, tor};
 use super::{endpoint, listen, refusal};
 use crate::support::real_tor::RealTor;
-use crate::testnet::retry::retried;
+use crate::testnet::retry::{forget_failures, retried};
 use crate::testnet::shared_network;
 
 fn published(endpoint: OnionEndpoint) -> OnionListener {
@@ -24,7 +24,11 @@ fn published(endpoint: OnionEndpoint) -> OnionListener {
 fn check(service: &OnionService, is_right: impl Fn(&OnionCheck) -> bool) -> OnionCheck {
     retried(&service.controller(), "the check ends as it should", || {
         let check = service.check(LIMIT / 3).unwrap();
-        if is_right(&check) { Ok(check) } else { Err(format!("{check:?}")) }
+        if is_right(&check) {
+            return Ok(check);
+        }
+        forget_failures(&service.controller());
+        Err(format!("{check:?}"))
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use torcon::command::OnionClientAuthAdded;
 use torcon::error::{SocksCode, UploadOutcome};
-use torcon::names::{OnionAddress, Signal};
+use torcon::names::OnionAddress;
 use torcon::onion::{OnionEndpoint, OnionListener, OnionProgress, Publication};
 use torcon::socks::{Isolation, TorStream};
 use torcon::testnet::PrivateNetwork;
@@ -17,7 +17,7 @@ use torcon::{Error, Launcher, Tor};
 
 use super::key;
 use crate::support::signal::signal;
-use crate::testnet::retry::retried;
+use crate::testnet::retry::{forget_failures, retried};
 use crate::testnet::shared_network;
 
 /// The longest time for each step if eight programs share two processors.
@@ -47,6 +47,7 @@ pub(crate) fn reach(client: &Tor, address: &OnionAddress, port: u16) -> TorStrea
             Ok(stream) => return stream,
             Err(error) => assert!(Instant::now() < end, "{address} was not reached: {error:?}"),
         }
+        forget_failures(client.controller());
     }
 }
 
@@ -327,9 +328,7 @@ fn a_service_is_reached_again_after_a_relay_died_under_load() {
             let answers = || {
                 let Ok(stream) = proxy.clone().isolation(Isolation::fresh()).connect((address, 80))
                 else {
-                    // A tor that has failed at each introduction point asks no directory again
-                    // within 15 minutes, unless it forgets that.
-                    client.controller().signal(Signal::Newnym).unwrap();
+                    forget_failures(client.controller());
                     return false;
                 };
                 stream.set_read_timeout(Some(LIMIT / 6)).unwrap();

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use torcon::{Controller, Event, EventKind, EventQueue};
+use torcon::{Controller, Event, EventKind, EventQueue, Signal};
 
 /// How often something that depends on tor's random choices is tried.
 const TRIES: u32 = 5;
@@ -11,6 +11,8 @@ const MOST: usize = 200;
 /// How long events of the first attempt, if it has failed, may take to their queue; of each later
 /// one more. An event that is too late for one attempt may be in time for the next.
 const ON_THE_WAY: Duration = Duration::from_millis(200);
+/// How long tor may take to forget what it knows as a client: it does so once in ten seconds.
+const FORGETTING: Duration = Duration::from_secs(30);
 
 /// Retries an operation that depends on tor's random choices until it succeeds, at most a few
 /// times: tor chooses circuits and relays at random, and a relay without time for its work refuses
@@ -51,6 +53,16 @@ pub(crate) fn retried<T>(
         }
     }
     panic!("{what}: no attempt succeeded{story}");
+}
+
+/// Makes a client forget the failures of introduction points, and waits until it has. A client that has
+/// failed at each of a service asks no directory again within 15 minutes.
+#[track_caller]
+pub(crate) fn forget_failures(client: &Controller) {
+    let events = client.events(EventKind::Signal).expect("every tor has these events");
+    client.signal(Signal::Newnym).expect("a client has new circuits");
+    let is_done = |event| matches!(event, Event::Signal(event) if event.signal() == Signal::Newnym);
+    find_in(&events, FORGETTING, |event| is_done(event).then_some(())).expect("tor forgets");
 }
 
 /// Waits for the first event for which `wanted` returns a value; the limit is for all of them.

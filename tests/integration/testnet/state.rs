@@ -12,7 +12,7 @@ use torcon::names::{CircuitPurpose, Fingerprint, RelaySpec};
 use torcon::process::Ready;
 use torcon::socks::SocksProxy;
 use torcon::state::{CircuitChange, Snapshot, State, StreamChange};
-use torcon::{Controller, EventKind, Launcher, Signal};
+use torcon::{Controller, Launcher, Signal};
 
 use super::joining::socks_port;
 use super::{LIMIT, join, shared_network};
@@ -249,7 +249,8 @@ fn after_each_of_ten_storms_the_state_equals_tor_s_answers() {
         );
     }
     drop(state);
-    assert_eq!(controller.subscribed_events(), Vec::<EventKind>::new());
+    // A thread of the state may be calling the closures, and then has the last handle.
+    eventually(LIMIT, "the state has ended", || controller.subscribed_events().is_empty());
     tor.quit().unwrap();
 }
 
