@@ -28,8 +28,13 @@ fn two_authorities_agree_and_the_given_directory_stays() {
         .unwrap();
 
     use TestnetStep::{Descriptors, Keys, Launch, Prepare, Ready, Spread, Vote};
+    let mut steps = steps.lock().clone();
+    // If a port was taken meanwhile, a network begins again with its keys.
+    while steps[1..].starts_with(&[Keys, Launch, Keys].map(|step| (step, step.percent()))) {
+        steps.drain(1..3);
+    }
     let all = [Prepare, Keys, Launch, Descriptors, Vote, Spread, Ready];
-    assert_eq!(*steps.lock(), all.map(|step| (step, step.percent())));
+    assert_eq!(steps, all.map(|step| (step, step.percent())));
     let relays = network.relays();
     let kinds: Vec<_> = relays
         .iter()

@@ -63,7 +63,7 @@ fn threads_that_add_listeners_without_a_pause_do_not_starve_the_reader() {
         });
         println!("{EVENTS} events: {baseline:?} baseline, {among:?} while {added:?} were added");
         // Generous, for a busy machine.
-        assert!(among < baseline * 20 + Duration::from_secs(1), "{among:?} {baseline:?}");
+        assert!(among < baseline * 20 + Duration::from_secs(15), "{among:?} {baseline:?}");
         drop((circuit, state, controller_with_limit, controller));
         tor.finish();
     });
