@@ -113,12 +113,12 @@ fn slow_progress_is_not_a_stall() {
     // Peers 45: the limit runs from the last progress.
     let fake = FakeProcess::new(
         "for percent in 5 10 15 20 25 30 35 40; do\n\
-         say \"Bootstrapped $percent% (loading_descriptors): Loading relay descriptors\"; sleep 0.5\n\
+         say \"Bootstrapped $percent% (loading_descriptors): Loading relay descriptors\"; sleep 1\n\
          done\n\
          say 'Bootstrapped 100% (done): Done'\n\
          exec sleep 60",
     );
-    let tor = fake.launcher().stall_timeout(Duration::from_millis(3500)).launch().unwrap();
+    let tor = fake.launcher().stall_timeout(Duration::from_millis(6500)).launch().unwrap();
     tor.quit().unwrap();
 }
 

@@ -20,7 +20,7 @@ fn a_bootstrap_that_starts_again_is_progress() {
     // again.
     let fake = FakeProcess::new(
         "say 'Bootstrapped 80% (ap_conn): Connecting to a relay to build circuits'\n\
-         for percent in 10 14 20 25 30 35 40 45; do sleep 0.5\n\
+         for percent in 10 14 20 25 30 35 40 45; do sleep 1\n\
          say \"Bootstrapped $percent% (loading_descriptors): Loading relay descriptors\"\ndone\n\
          say 'Bootstrapped 100% (done): Done'\nexec sleep 60",
     );
@@ -28,7 +28,7 @@ fn a_bootstrap_that_starts_again_is_progress() {
     let report = Arc::clone(&reported);
     let launcher =
         fake.launcher().on_progress(move |progress| report.lock().push(progress.percent));
-    let tor = launcher.stall_timeout(Duration::from_millis(3000)).launch().unwrap();
+    let tor = launcher.stall_timeout(Duration::from_millis(6500)).launch().unwrap();
     // No lower percentage is reported.
     eventually(LONG, "the closure was called", || *reported.lock() == [80, 100]);
     tor.quit().unwrap();
@@ -40,7 +40,7 @@ fn a_tor_that_repeats_the_same_progress_is_stalled() {
         "say 'Bootstrapped 80% (ap_conn): Connecting to a relay to build circuits'\n\
          while :; do say 'Bootstrapped 10% (conn_done): Connected to a relay'; sleep 0.2; done",
     );
-    let error = fake.launcher().stall_timeout(Duration::from_secs(2)).launch().unwrap_err();
+    let error = fake.launcher().stall_timeout(Duration::from_secs(5)).launch().unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     let Error::Launch(error) = error else { panic!("{error:?}") };
     assert_eq!(error.percent(), Some(10));

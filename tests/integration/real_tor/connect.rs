@@ -193,7 +193,7 @@ fn the_password_closure_may_decline_and_take_time() {
     assert_eq!(refusal(torcon::connect(tor.endpoint())), refused);
 
     // The password closure needs longer than the limit of the whole connection.
-    let limit = Duration::from_secs(3);
+    let limit = Duration::from_secs(6);
     let slow = ConnectOptions::new().timeout(limit).password_with(move || {
         std::thread::sleep(limit + Duration::from_millis(200));
         Some(Password::from("swordfish"))

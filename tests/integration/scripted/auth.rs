@@ -151,8 +151,9 @@ fn the_password_closure_is_called_at_most_once_on_the_calling_thread() {
 
 #[test]
 fn the_time_of_the_password_closure_does_not_count() {
-    let options = ConnectOptions::new().timeout(Duration::from_secs(2)).password_with(|| {
-        std::thread::sleep(Duration::from_millis(2200));
+    let limit = Duration::from_secs(6);
+    let options = ConnectOptions::new().timeout(limit).password_with(move || {
+        std::thread::sleep(limit + Duration::from_millis(200));
         Some(Password::from("slow"))
     });
     let tor = FakeTor::unix(|script| {

@@ -185,7 +185,7 @@ fn both_connections_share_one_time_limit() {
         let mut second = script.accept();
         second.expect("PROTOCOLINFO 1").expect_end();
     });
-    let options = ConnectOptions::new().password("p").timeout(Duration::from_secs(4));
+    let options = ConnectOptions::new().password("p").timeout(Duration::from_secs(8));
     let began = std::time::Instant::now();
     let error = options.connect(tor.endpoint()).unwrap_err();
     assert!(error.is_timeout(), "{error:?}");

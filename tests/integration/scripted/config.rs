@@ -293,7 +293,7 @@ fn a_save_that_times_out_keeps_the_changes_and_invalidates_the_cache() {
         script.send(format!("250 OK\r\n552 Unrecognized key \"{key}\"\r\n"));
         script.answer("GETCONF ContactInfo", &["250 ContactInfo=new"]).expect_end();
     });
-    let short = controller.with_timeout(Duration::from_secs(2));
+    let short = controller.with_timeout(Duration::from_secs(5));
     let config = Config::new(&short);
     assert_eq!(contact(&config), "old");
     config.set("ContactInfo", "new").unwrap();

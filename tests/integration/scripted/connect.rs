@@ -410,7 +410,7 @@ fn no_probe_is_sent_before_authentication() {
     let tor = FakeTor::unix(|script| {
         script.protocol_info("NULL", None).expect("AUTHENTICATE").expect_end();
     });
-    let options = ConnectOptions::new().timeout(Duration::from_secs(2));
+    let options = ConnectOptions::new().timeout(Duration::from_secs(6));
     assert!(options.connect(tor.endpoint()).unwrap_err().is_timeout());
     tor.finish();
 }
@@ -424,7 +424,7 @@ fn one_address_that_hangs_does_not_keep_the_others_from_being_tried() {
         script.greet().drain();
     });
     let endpoints = [&silent, &tor].map(|tor| tor.endpoint().parse::<Endpoint>().unwrap());
-    let options = ConnectOptions::new().timeout(Duration::from_secs(4));
+    let options = ConnectOptions::new().timeout(Duration::from_secs(16));
     let controller = options.connect_first(&endpoints).unwrap();
     assert_eq!(controller.endpoint(), &endpoints[1]);
     drop(controller);

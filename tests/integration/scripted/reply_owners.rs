@@ -321,7 +321,7 @@ fn one_limit_bounds_lock_write_and_reply_together() {
     // The write and the reply each had the whole limit.
     let (go_on, test_says) = signal();
     let (tor, controller) = connected(move |script| {
-        script.wait_for(&test_says).pause(Duration::from_millis(1800)).drain();
+        script.wait_for(&test_says).pause(Duration::from_secs(4)).drain();
     });
     // The peer does not read, and this fills the buffers of the socket.
     let filler = controller.with_timeout(Duration::from_millis(1));
@@ -329,13 +329,13 @@ fn one_limit_bounds_lock_write_and_reply_together() {
     while let Ok(pending) = filler.queue_command(&long) {
         drop(pending);
     }
-    let limit = Duration::from_secs(2);
+    let limit = Duration::from_secs(5);
     go_on.fire();
     let begin = Instant::now();
     let error = controller.with_timeout(limit).command("ECHO a").unwrap_err();
     let took = begin.elapsed();
     assert!(error.is_timeout(), "{error:?}");
-    assert!(took >= limit && took < Duration::from_millis(3600), "{took:?}");
+    assert!(took >= limit && took < limit + Duration::from_secs(3), "{took:?}");
     drop((filler, controller));
     tor.finish();
 }
