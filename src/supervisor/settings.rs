@@ -59,9 +59,12 @@ struct WantedOption {
 enum Progress {
     /// No tor has accepted the settings.
     Pending,
-    /// A tor has accepted the settings. The value that it returned then may already be that of
-    /// another controller.
+    /// A tor has accepted the settings, and has returned no value since. The value that it returned
+    /// before, if any, may be that of another controller.
     Sent(Option<ConfValue>),
+    /// The value that tor returned after it had accepted the settings, which may already be that of
+    /// another controller: only if tor returns it again after they were sent again, it is theirs.
+    Read(ConfValue),
     /// The value that tor returns for the settings, which can be written in another way.
     Accepted(ConfValue),
 }
@@ -71,28 +74,29 @@ impl WantedOption {
     fn sent(&mut self, is_new: bool) {
         self.progress = match std::mem::replace(&mut self.progress, Progress::Pending) {
             Progress::Pending => Progress::Sent(None),
+            Progress::Read(value) => Progress::Sent(Some(value)),
             // Usually the same value is returned again.
             Progress::Accepted(value) if is_new => Progress::Sent(Some(value)),
             progress => progress,
         };
     }
 
-    /// Records the value that tor returned after it had accepted the settings. It is that of the
-    /// settings if it is written in the same way, or if it was returned twice.
+    /// Records the value that tor returned. If the settings were sent before, it is theirs if it is
+    /// written in the same way, or if it was returned twice.
     fn returned(&mut self, value: &ConfValue) {
         if let Progress::Sent(last) = &self.progress {
             let is_certain = last.as_ref() == Some(value) || self.is_written_as(value);
             let value = value.clone();
             self.progress = match is_certain {
                 true => Progress::Accepted(value),
-                false => Progress::Sent(Some(value)),
+                false => Progress::Read(value),
             };
         }
     }
 
     fn is_written_as(&self, value: &ConfValue) -> bool {
-        let settings = self.settings.iter().map(ConfSetting::value);
-        settings.eq(value.values().iter().map(|value| Some(value.as_bytes())))
+        let settings = self.settings.iter().filter_map(ConfSetting::value);
+        settings.eq(value.values().iter().map(String::as_bytes))
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -215,6 +219,15 @@ impl Settings {
         kept.client_auths.push(key.clone());
     }
 
+    /// Takes a key for one that tor must not have although it may add it: it has not answered yet.
+    pub(super) fn refuse_client_auth(&self, key: &OnionClientAuthAdd) {
+        let mut kept = self.kept.lock();
+        // Otherwise the recorded one replaces it.
+        if kept.client_auths.iter().all(|known| known.service() != key.service()) {
+            kept.removed_auths.push(key.clone());
+        }
+    }
+
     /// Takes a key for one that tor must no longer have. Returns whether it was recorded.
     pub(super) fn begin_client_auth_removal(&self, service: OnionAddress) -> bool {
         let kept = &mut *self.kept.lock();
@@ -234,13 +247,17 @@ impl Settings {
         self.kept.lock().options.iter().filter(|option| is_wanted(option)).cloned().collect()
     }
 
-    /// Reads the values of options that tor has just accepted, for later comparisons. Sets and reads
-    /// those again that tor writes in another way.
+    /// Reads the values of options that tor has accepted, for later comparisons. Sets and reads those
+    /// again that tor writes in another way.
     pub(super) fn settle(&self, controller: &Controller, deadline: Instant) -> Result<()> {
         for is_repeated in [false, true] {
-            let mut unsettled = self.options(|option| matches!(option.progress, Progress::Sent(_)));
+            let mut unsettled = self.options(|option| match option.progress {
+                Progress::Sent(_) => !is_repeated,
+                Progress::Read(_) => is_repeated,
+                Progress::Pending | Progress::Accepted(_) => false,
+            });
             if unsettled.is_empty() {
-                return Ok(());
+                continue;
             }
             if is_repeated {
                 match self.set(controller, &unsettled, false, deadline) {
@@ -281,7 +298,7 @@ impl Settings {
             Progress::Accepted(value) => {
                 values.get(&option.tor_name).is_some_and(|found| found != value)
             }
-            Progress::Pending | Progress::Sent(_) => false,
+            Progress::Pending | Progress::Sent(_) | Progress::Read(_) => false,
         };
         let mut wanted = Vec::new();
         for option in options {
@@ -289,7 +306,7 @@ impl Settings {
                 Progress::Pending => true,
                 // A filter refuses the query, so that only a new connection needs them.
                 _ if !values.contains_key(&option.tor_name) => is_new,
-                Progress::Sent(_) => true,
+                Progress::Sent(_) | Progress::Read(_) => true,
                 Progress::Accepted(_) => is_changed(&option),
             };
             if is_changed(&option) && !is_new && if_changed == IfChanged::Report {
@@ -372,7 +389,8 @@ impl Settings {
         }
         let mut values = Values::new();
         for option in &mut *options {
-            let command = QueryByAnyName(&option.tor_name);
+            // Another tor may know only the name of the program.
+            let command = QueryByAnyName(&option.name);
             let found = if_allowed(controller.execute_before(&command, deadline))?;
             if let Some((Some((name, value)), _)) = found {
                 self.kept.lock().set_tor_name(&option.name, &name);
@@ -423,14 +441,16 @@ impl Settings {
         }
         let present = match controller.execute_before(&OnionClientAuthView::new(), deadline) {
             // A filter may refuse the query, and the key of another program may not be readable.
-            // tor replaces a key that it has by the same key.
-            Err(error) if is_refusal(&error) => Vec::new(),
-            present => present?.0,
+            Err(error) if is_refusal(&error) => None,
+            present => Some(present?.0),
         };
-        let is_present = |key: &OnionClientAuthAdd| present.iter().any(|found| key.is(found));
+        let is_present = |key: &OnionClientAuthAdd, if_unknown| {
+            let found = |present: &Vec<_>| present.iter().any(|found| key.is(found));
+            present.as_ref().map_or(if_unknown, found)
+        };
         for key in &removed {
             // Another key of the service is that of another program.
-            if is_present(key) {
+            if is_present(key, true) {
                 let command = OnionClientAuthRemove::new(key.service());
                 match controller.execute_before(&command, deadline) {
                     Err(error) if is_refusal(&error) => {}
@@ -439,7 +459,8 @@ impl Settings {
             }
             self.end_client_auth_removal(key.service());
         }
-        for key in wanted.iter().filter(|key| !is_present(key)) {
+        // tor replaces a key that it has by the same key.
+        for key in wanted.iter().filter(|key| !is_present(key, false)) {
             match controller.execute_before(key, deadline) {
                 Err(error) if is_refusal(&error) => {
                     let part = SupervisedPart::ClientAuth(key.service());

@@ -7,7 +7,8 @@ use super::Supervisor;
 use super::status::SupervisorStatus;
 use crate::clock::{self, deadline_after};
 use crate::command::{
-    Command, ConfSettings, Names, OnionClientAuthAdd, SetConf, is_service_option,
+    Command, ConfSettings, Names, OnionClientAuthAdd, OnionClientAuthRemove, SetConf,
+    is_service_option,
 };
 use crate::error::{Disconnect, Error, InvalidInput, Result};
 use crate::names::{ClientAuthKey, OnionAddress};
@@ -177,7 +178,8 @@ impl Supervisor {
     /// [`SupervisorOptions::if_option_changed`](super::SupervisorOptions::if_option_changed) chooses
     /// another reaction. A later call replaces the settings of the options that it names;
     /// [`forget_conf`](Self::forget_conf) takes them back. Options that need each other, such as
-    /// `UseBridges` and `Bridge`, belong in one call. Those of one onion service are not possible: use
+    /// `UseBridges` and `Bridge`, belong in one call, and so do those of which tor derives one from
+    /// another, such as `RelayBandwidthRate` and `RelayBandwidthBurst`. Those of one onion service are not possible: use
     /// [`onion_endpoint`](Self::onion_endpoint).
     ///
     /// Sends `SETEVENTS` with `CONF_CHANGED` and `SIGNAL`, `SETCONF` and `GETCONF` if there is a
@@ -220,6 +222,7 @@ impl Supervisor {
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
         let _sending = kept.lock(SetConf::KEYWORD, deadline, LIMIT)?;
         let Some((controller, generation)) = self.shared.connected() else {
+            self.check_running()?;
             kept.record(&settings, false);
             return Ok(());
         };
@@ -232,12 +235,12 @@ impl Supervisor {
             if let Err(error) = kept.settle(&controller, deadline) {
                 log::debug!("the values of options could not be read: {error}");
             }
-            if kept.has_client_auths() {
-                // tor forgets them, but reports no `CONF_CHANGED` if no value has changed.
-                self.shared.add_task(|_, tasks| tasks.conf_changed = true);
-            }
             Ok(())
         });
+        if kept.has_client_auths() {
+            // tor forgets them, but reports no `CONF_CHANGED` if no value has changed.
+            self.shared.add_task(|_, tasks| tasks.conf_changed = true);
+        }
         match outcome {
             Err(error) if error.is_closed() => {
                 kept.record(&settings, false);
@@ -294,7 +297,7 @@ impl Supervisor {
     /// # Errors
     ///
     /// Those of [`Controller::add_onion_client_auth`](crate::Controller::add_onion_client_auth); then
-    /// the key is not kept. Without a connection it is kept for the next one.
+    /// the key is not kept, and removed if tor adds it after a timeout. Without a connection it is kept for the next one.
     /// [`Error::Supervisor`] if the supervisor has ended.
     ///
     /// # Examples
@@ -322,9 +325,17 @@ impl Supervisor {
             let controller = controller.with_timeout(LIMIT);
             let watched = kept.watch(&self.shared, &controller, generation, deadline);
             match watched.and_then(|()| controller.execute_before(key, deadline)) {
-                Err(error) if !error.is_closed() => return Err(error),
-                _ => {}
+                Err(error) if error.is_closed() => {}
+                Err(error) => {
+                    if error.is_timeout() {
+                        kept.refuse_client_auth(key);
+                    }
+                    return Err(error);
+                }
+                Ok(_) => {}
             }
+        } else {
+            self.check_running()?;
         }
         kept.record_client_auth(key);
         Ok(())
@@ -333,14 +344,17 @@ impl Supervisor {
     /// Removes a client authorization key that was added with
     /// [`add_onion_client_auth`](Self::add_onion_client_auth). Returns whether there was one.
     ///
-    /// Sends `ONION_CLIENT_AUTH_REMOVE` if there is a connection. If there is none, or tor does not
-    /// answer, sends it over the next one, if tor has the key there. Blocks for at most 60 seconds.
+    /// Sends `ONION_CLIENT_AUTH_REMOVE` if there is a connection, which also removes a key of another
+    /// program for this service. If there is none, or tor does not answer, sends it at the next check
+    /// or over the next connection, if `ONION_CLIENT_AUTH_VIEW` has the key there or is refused.
+    /// Blocks for at most 60 seconds.
     ///
     /// # Errors
     ///
     /// Those of
     /// [`Controller::remove_onion_client_auth`](crate::Controller::remove_onion_client_auth); the key
-    /// is not added to later connections all the same.
+    /// is not added to later connections all the same, except after a timeout of the wait for another
+    /// thread that sends settings.
     ///
     /// # Examples
     ///
@@ -360,7 +374,7 @@ impl Supervisor {
         let service = service.try_into()?;
         self.check_running()?;
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
-        let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
+        let _sending = kept.lock(OnionClientAuthRemove::KEYWORD, deadline, LIMIT)?;
         if !kept.begin_client_auth_removal(service) {
             return Ok(false);
         }

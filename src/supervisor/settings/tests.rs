@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use super::{IfChanged, Progress, RestoredOptions, Settings, WantedOption};
 use crate::clock::{ManualClock, deadline_after};
-use crate::command::{ConfSetting, ConfValue, OnionClientAuthAdd};
+use crate::command::{ConfSetting, ConfValue};
 use crate::controller::Controller;
 use crate::error::{Error, Result};
-use crate::names::{ClientAuthKey, OnionAddress};
 use crate::supervisor::SupervisorOptions;
 use crate::supervisor::shared::Shared;
 use crate::supervisor::status::UnrestoredPart;
 use crate::sync::channel::unbounded;
 use crate::testkit::{FakeTor, Script};
 
+mod keys;
+
 /// A limit that is never reached in a successful run.
 const LIMIT: Duration = Duration::from_secs(60);
-const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
 const FILTERED: &str = "510 Command filtered";
 const REFUSED: &str = "513 Unacceptable option value: no";
 
@@ -42,12 +42,6 @@ fn accepted(options: &[(&str, &str)]) -> Settings {
     settings
 }
 
-/// Returns the command that adds a key for the service.
-fn client_auth(byte: u8) -> OnionClientAuthAdd {
-    let key = ClientAuthKey::from_bytes([byte; 32]).unwrap();
-    OnionClientAuthAdd::new(SERVICE.parse().unwrap(), key)
-}
-
 fn value(values: &[&str]) -> ConfValue {
     ConfValue::Set(values.iter().map(|&value| value.to_owned()).collect())
 }
@@ -58,6 +52,7 @@ fn options(settings: &Settings) -> Vec<String> {
         let progress = match &option.progress {
             Progress::Pending => "pending".to_owned(),
             Progress::Sent(last) => format!("sent {:?}", last.as_ref().map(ConfValue::values)),
+            Progress::Read(value) => format!("read {:?}", value.values()),
             Progress::Accepted(value) => format!("accepted {:?}", value.values()),
         };
         format!("{} {} {progress}", option.name, option.settings.len())
@@ -100,35 +95,24 @@ fn an_option_is_recorded_with_all_its_lines_and_replaces_the_former_ones() {
 }
 
 #[test]
-fn a_key_replaces_that_of_the_same_service() {
-    let service: OnionAddress = SERVICE.parse().unwrap();
-    let settings = Settings::default();
-    settings.record_client_auth(&client_auth(8));
-    settings.record_client_auth(&client_auth(9));
-    assert_eq!(settings.kept.lock().client_auths.len(), 1);
-    assert!(!settings.is_empty());
-    assert!(settings.begin_client_auth_removal(service));
-    // The removal is tried again until tor answers.
-    assert!(settings.begin_client_auth_removal(service) && !settings.is_empty());
-    settings.end_client_auth_removal(service);
-    assert!(!settings.begin_client_auth_removal(service) && settings.is_empty());
-}
-
-#[test]
 fn a_value_is_that_of_the_settings_if_it_is_written_alike_or_returned_twice() {
     let returned = |values: &[&[&str]]| {
         let settings = recorded(&[("MaxCircuitDirtiness", "10 minutes")], true);
-        for values in values {
-            settings.kept.lock().option("maxcircuitdirtiness").unwrap().returned(&value(values));
+        for (number, values) in values.iter().enumerate() {
+            let mut kept = settings.kept.lock();
+            let option = kept.option("maxcircuitdirtiness").unwrap();
+            // Returned twice without being sent again, a value counts once.
+            (0..number).for_each(|_| option.sent(false));
+            (0..2).for_each(|_| option.returned(&value(values)));
         }
         options(&settings).remove(0).replace("MaxCircuitDirtiness 1 ", "")
     };
     assert_eq!(returned(&[]), "sent None");
     assert_eq!(returned(&[&["10 minutes"]]), r#"accepted ["10 minutes"]"#);
-    assert_eq!(returned(&[&["600"]]), r#"sent Some(["600"])"#);
-    assert_eq!(returned(&[&["600"], &["500"]]), r#"sent Some(["500"])"#);
+    assert_eq!(returned(&[&["600"]]), r#"read ["600"]"#);
+    assert_eq!(returned(&[&["600"], &["500"]]), r#"read ["500"]"#);
     assert_eq!(returned(&[&["600"], &["600"]]), r#"accepted ["600"]"#);
-    assert_eq!(returned(&[&["10 minutes", "10 minutes"]]).split(' ').next(), Some("sent"));
+    assert_eq!(returned(&[&["10 minutes", "10 minutes"]]).split(' ').next(), Some("read"));
     // An accepted value stays until the settings are sent again.
     assert_eq!(returned(&[&["10 minutes"], &["500"]]), r#"accepted ["10 minutes"]"#);
     let settings = recorded(&[("NumCPUs", "1")], false);
@@ -261,9 +245,6 @@ fn behind_a_filter_that_refuses_queries_a_new_tor_gets_what_was_set() {
                 let set =
                     if is_new { "SETCONF NumCPUs=1 Nickname=x" } else { "SETCONF Nickname=x" };
                 tor.answer(set, &["250 OK"]);
-                // An option that was set is queried and set once more, since nothing is known of it.
-                tor.answer("GETCONF NumCPUs Nickname", &[FILTERED]);
-                tor.answer("SETCONF NumCPUs=1 Nickname=x", &["250 OK"]);
                 tor.answer("GETCONF NumCPUs Nickname", &[FILTERED]);
             },
             |controller| {
@@ -402,72 +383,15 @@ fn of_two_names_of_one_option_the_later_call_counts() {
     settings.record(&self::settings(&[("newname", "3"), ("Nickname", "x")]), false);
     assert_eq!(options(&settings), ["newname 1 pending", "Nickname 1 pending"]);
     assert!(set(["NewName", "OldName"]).forget("NewName"));
-}
-
-#[test]
-fn only_keys_that_tor_does_not_have_are_added() {
-    let settings = Settings::default();
-    settings.record_client_auth(&client_auth(8));
-    let sent = "ONION_CLIENT_AUTH_ADD ".to_owned() + SERVICE + " x25519:";
-    for (reply, added) in [("250 OK", true), (REFUSED, false)] {
-        let sent = sent.clone();
-        with_tor(
-            move |tor| {
-                tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
-                tor.expect_matching("the key", |line| line.starts_with(&sent));
-                tor.send(format!("{reply}\r\n"));
-            },
-            |controller| {
-                let parts =
-                    settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
-                let parts: Vec<_> = parts.iter().map(|part| part.part.to_string()).collect();
-                assert_eq!(parts.is_empty(), added, "{parts:?}");
-            },
-        );
-    }
-}
-
-#[test]
-fn a_key_that_tor_has_is_not_added_again() {
-    let settings = Settings::default();
-    settings.record_client_auth(&client_auth(8));
+    // An older tor knows only the name of the program.
+    let settings = set(["NewName", "OldName"]);
     with_tor(
         |tor| {
-            tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
-            let is_add = |line: &str| line.starts_with("ONION_CLIENT_AUTH_ADD ");
-            let added = tor.expect_matching("the key", is_add);
-            let key = added.split(' ').nth(2).unwrap();
-            tor.send("250 OK\r\n");
-            let client = format!("250-CLIENT {SERVICE} {key}");
-            let view = ["250-ONION_CLIENT_AUTH_VIEW", &client, "250 OK"];
-            tor.answer("ONION_CLIENT_AUTH_VIEW", &view);
+            tor.answer("GETCONF NewName", &[REFUSED]).answer("GETCONF OldName", &["250 OldName=2"]);
         },
-        |controller| {
-            for _ in 0..2 {
-                let restored = settings.restore_client_auths(controller, deadline_after(LIMIT));
-                assert!(restored.unwrap().is_empty());
-            }
-        },
+        |controller| settings.settle(controller, deadline_after(LIMIT)).unwrap(),
     );
-}
-
-#[test]
-fn a_key_is_also_added_if_tor_has_one_that_cannot_be_read() {
-    let settings = Settings::default();
-    settings.record_client_auth(&client_auth(8));
-    with_tor(
-        |tor| {
-            let other = format!("250-CLIENT {SERVICE} x448:AAAA");
-            let view = ["250-ONION_CLIENT_AUTH_VIEW", &other, "250 OK"];
-            tor.answer("ONION_CLIENT_AUTH_VIEW", &view);
-            tor.expect_matching("the key", |line| line.starts_with("ONION_CLIENT_AUTH_ADD "));
-            tor.send("250 OK\r\n");
-        },
-        |controller| {
-            let parts = settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
-            assert!(parts.is_empty(), "{parts:?}");
-        },
-    );
+    assert_eq!(options(&settings), [r#"OldName 1 accepted ["2"]"#]);
 }
 
 #[test]
@@ -486,7 +410,16 @@ fn a_setting_that_tor_refuses_the_second_time_is_restored_and_tried_at_the_next_
             assert!(restored.unrestored.is_empty(), "{:?}", restored.unrestored);
         },
     );
-    assert_eq!(options(&settings), [r#"MaxCircuitDirtiness 1 sent Some(["600"])"#]);
+    assert_eq!(options(&settings), [r#"MaxCircuitDirtiness 1 read ["600"]"#]);
+    // A value that is returned again counts only if the settings were sent again.
+    with_tor(
+        |tor| {
+            tor.answer("SETCONF MaxCircuitDirtiness=\"10 minutes\"", &["250 OK"]);
+            tor.answer("GETCONF MaxCircuitDirtiness", &["250 MaxCircuitDirtiness=600"]);
+        },
+        |controller| settings.settle(controller, deadline_after(LIMIT)).unwrap(),
+    );
+    assert_eq!(options(&settings), [r#"MaxCircuitDirtiness 1 accepted ["600"]"#]);
 }
 
 /// Runs a call with a tor that does not answer the last command of the script, and requires that
@@ -563,7 +496,7 @@ fn a_tor_that_does_not_answer_gets_no_further_command() {
     // Those that restore keys.
     let keys = || {
         let settings = Settings::default();
-        settings.record_client_auth(&client_auth(8));
+        settings.record_client_auth(&keys::client_auth(8));
         settings
     };
     assert_silence_ends(
