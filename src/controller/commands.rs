@@ -227,6 +227,11 @@ impl Controller {
         Ok((sequenced.reply, sequenced.events_before))
     }
 
+    /// Sends a command whose reply is discarded, as soon as the socket has room. Never blocks.
+    pub(crate) fn send_unawaited<C: Command>(&self, command: &C) -> Result<()> {
+        self.inner.link.send_unawaited(&command.request()?)
+    }
+
     fn queue_before(&self, command: &str, deadline: Instant) -> Result<PendingReply> {
         let request = Request::from_line(command)?;
         let _guard = self.prepare(&request, deadline)?;

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use self::paths::FatalPath;
 use super::{Controller, if_allowed};
-use crate::error::{Error, InvalidInput, Result};
+use crate::clock;
+use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
 use crate::names::{TorFeature, starts_without_case};
 use crate::wire::Request;
 use crate::wire::fields::Fields;
@@ -111,7 +112,11 @@ impl Controller {
                 }
             }
         }
-        Ok(())
+        // A query that was not answered in time has checked nothing.
+        match clock::has_passed(deadline) {
+            true => Err(Timeout::new(Wait::Reply(request.keyword().into()), self.timeout()).into()),
+            false => Ok(()),
+        }
     }
 
     /// Returns whether tor runs in its sandbox, in which it may open only the files that were configured

@@ -10,14 +10,11 @@ use super::store::Store;
 use super::tracker::Tracker;
 use super::{Path, State};
 use crate::clock::deadline_after;
-use crate::command::{ExtendCircuit, SetCircuitPurpose};
+use crate::command::{CloseCircuit, ExtendCircuit, SetCircuitPurpose};
 use crate::controller::Controller;
 use crate::error::{Error, Result, Wait};
 use crate::link::CancelToken;
 use crate::names::{CircuitId, CircuitPurpose};
-
-/// The longest time to write the command that closes an abandoned circuit.
-const GIVE_UP_LIMIT: Duration = Duration::from_secs(1);
 
 /// Makes the store keep ended circuits until this is dropped.
 struct KeepEnded(Arc<Store>);
@@ -252,9 +249,11 @@ impl State {
 
 /// Closes a circuit for which no caller waits, without waiting for the reply.
 fn give_up(controller: &Controller, id: CircuitId) {
-    let controller = controller.with_timeout(GIVE_UP_LIMIT);
-    if let Err(error) = controller.queue_command(&format!("CLOSECIRCUIT {id}")) {
-        log::warn!("circuit {id} could not be closed: {error}");
+    match controller.send_unawaited(&CloseCircuit::new(id)) {
+        Err(error) if !error.is_closed() => {
+            log::warn!("circuit {id} could not be closed: {error}");
+        }
+        _ => {}
     }
 }
 

@@ -169,3 +169,20 @@ fn the_queries_before_a_dangerous_command_share_its_time_limit() {
     drop(controller);
     tor.finish();
 }
+
+#[test]
+fn a_command_whose_check_is_not_answered_in_time_is_not_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tor, controller) = connected(|script| {
+        // The permissions of a directory are those for the user of tor.
+        script.expect("GETINFO process/uid");
+        script.expect_matching("a probe", |line| line.starts_with("GETINFO torcon/sync/"));
+        script.expect_end();
+    });
+    let path = directory.path().join("cookie").display().to_string();
+    assert_times_out("set_conf", || {
+        controller.with_timeout(CALL).set_conf([("CookieAuthFile", path)]).map(drop)
+    });
+    drop(controller);
+    tor.finish();
+}
