@@ -26,7 +26,7 @@ pub(crate) trait SupervisedService: Send + Sync {
     /// The call can be repeated with the same controller, after an error too. After a timeout, or
     /// if an earlier connection still uses the address, the thread `torcon-onion` tries again.
     ///
-    /// Blocks the current thread until tor has answered, for at most about five times the time limit
+    /// Blocks the current thread until tor has answered, for at most about eight times the time limit
     /// of `controller`.
     fn restore(&self, controller: &Controller) -> Result<bool>;
 

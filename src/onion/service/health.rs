@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::listener::OnionListener;
 use super::super::publish::Publication;
 use super::OnionService;
+use super::lent_key::Lent;
 use crate::clock::{self, deadline_after};
 use crate::controller::Controller;
 use crate::error::{Error, Result, SocksProblem, Timeout, Wait};
@@ -166,10 +167,11 @@ impl OnionService {
     /// The connection reaches the local listener, or the server of the port, and is closed at once.
     /// If the service has client authorization, tor receives the secret key of one of
     /// [`clients`](Self::clients) for the time of the check, unless it has one. If another program
-    /// gives tor another key meanwhile, that one stays, unless it does so between the last query of
-    /// the key and the removal. A removal that tor does not answer is tried again after the next
-    /// check and when this program closes the connection. If the connection breaks meanwhile, tor
-    /// keeps the key; with a supervisor it is removed over the next connection to that tor.
+    /// gives tor another key meanwhile, that one stays, unless it does so between a query of the key
+    /// and the command that follows. A key that is equal to the client's counts as that of the check.
+    /// A removal that tor does not answer is tried again at the next check and at
+    /// [`Controller::close`]. If the connection breaks meanwhile, tor keeps the key; with a supervisor
+    /// it is removed over the next connection to that tor, unless the service was closed before.
     ///
     /// The network sees a visit of a client: some directories, an introduction point and a
     /// rendezvous point learn neither its address nor that it is the service.
@@ -224,6 +226,10 @@ impl OnionService {
                 if error.is_closed() {
                     return Err(error.clone());
                 }
+                // The end of the connection may have removed the key of the check.
+                if let Some(reason) = controller.closed_reason() {
+                    return Err(reason.into());
+                }
             }
         }
         Ok(OnionCheck { descriptor, connection, uploads: self.last_uploads() })
@@ -270,6 +276,8 @@ impl OnionService {
         deadline: Instant,
         limit: Duration,
     ) -> Result<CheckStep> {
+        // One that was not answered after an earlier check.
+        self.inner.check_key.take_back(controller);
         let begin = clock::now();
         let endpoint = match controller.socks_endpoint("check an onion service") {
             Err(Error::Socks(error)) if is_without_port(error.problem()) => {
@@ -280,21 +288,23 @@ impl OnionService {
         };
         let clients = self.clients();
         let key = clients.iter().find_map(|client| client.key.clone());
-        let lent = match (clients.is_empty(), key) {
-            (true, _) => Ok(Some(None)),
-            (false, key) => self.inner.check_key.lend(controller, key),
+        let lent = match clients.is_empty() {
+            true => Ok(Lent::NotNeeded),
+            false => self.inner.check_key.lend(controller, key),
         };
         let lent = match lent {
-            Ok(Some(lent)) => lent,
-            Ok(None) => return Ok(CheckStep::Skipped(CheckObstacle::NoClientKey)),
+            Ok(Lent::NoKey) => return Ok(CheckStep::Skipped(CheckObstacle::NoClientKey)),
+            Ok(Lent::NotNeeded) => None,
+            Ok(Lent::Key(key)) => Some(key),
             Err(error) => return Ok(CheckStep::of::<()>(begin, Err(error))),
         };
         let outcome = match clock::has_passed(deadline) {
             true => Err(Timeout::new(Wait::SocksReply, limit).into()),
             false => self.visit(SocksProxy::new(endpoint)?.deadline(deadline, limit)),
         };
+        let step = CheckStep::of(begin, outcome);
         drop(lent);
-        Ok(CheckStep::of(begin, outcome))
+        Ok(step)
     }
 
     fn visit(&self, proxy: SocksProxy) -> Result<()> {

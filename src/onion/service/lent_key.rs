@@ -1,6 +1,5 @@
 //! The keys of clients that tor has during the checks of a service.
 
-use std::mem;
 use std::sync::Arc;
 
 use crate::command::{
@@ -8,7 +7,7 @@ use crate::command::{
     OnionClientCredential,
 };
 use crate::controller::{CloseHookId, Controller, WeakController};
-use crate::error::{Disconnect, Result};
+use crate::error::{Disconnect, Error, Result};
 use crate::link::{CommandGuard, CommandLock, Endpoint};
 use crate::names::{ClientAuthKey, ClientAuthPublicKey, OnionAddress};
 use crate::sync::Mutex;
@@ -41,6 +40,16 @@ struct AddedKeys {
     users: usize,
 }
 
+/// Whether a client's key is in tor for a check.
+pub(super) enum Lent<'a> {
+    /// Until this is dropped.
+    Key(LentKey<'a>),
+    /// tor has a key that is not that of a check, or the service has no clients.
+    NotNeeded,
+    /// Neither tor nor this program has one.
+    NoKey,
+}
+
 /// The use of the key by one check. The last one removes the key from tor.
 pub(super) struct LentKey<'a> {
     key: &'a CheckKey,
@@ -53,47 +62,63 @@ impl CheckKey {
         Arc::new(Self { address, is_supervised, exchange, added: Mutex::default() })
     }
 
-    /// Adds the key of a client to tor, unless tor has one. Returns `None` if this program has no
-    /// key, and no guard if the key of tor is not that of a check.
-    pub(super) fn lend(
-        self: &Arc<Self>,
+    /// Adds the key of a client to tor, unless tor has one.
+    pub(super) fn lend<'a>(
+        self: &'a Arc<Self>,
         controller: &Controller,
         key: Option<ClientAuthKey>,
-    ) -> Result<Option<Option<LentKey<'_>>>> {
-        let exchange = self.exchange(controller)?;
+    ) -> Result<Lent<'a>> {
+        // Dropped without the lock, also if a logger panics. Removes a key whose reply is late, too.
+        let mut lent = None;
+        let tor_has_one = self.add(controller, key, &mut lent)?;
+        Ok(match lent {
+            Some(lent) => Lent::Key(lent),
+            None if tor_has_one => Lent::NotNeeded,
+            None => Lent::NoKey,
+        })
+    }
+
+    /// Adds the key of a client to tor. Returns whether tor has another one.
+    fn add<'a>(
+        self: &'a Arc<Self>,
+        controller: &Controller,
+        key: Option<ClientAuthKey>,
+        lent: &mut Option<LentKey<'a>>,
+    ) -> Result<bool> {
+        let _exchange = self.exchange(controller)?;
         // tor forgets a key at any `SETCONF`, and another program may have replaced it.
         let present = controller.execute(&OnionClientAuthView::of(self.address))?;
         if present.iter().any(|found| !self.is_of_check(found)) {
-            return Ok(Some(None));
+            return Ok(true);
         }
-        let Some(key) = key else { return Ok(None) };
+        let Some(key) = key else { return Ok(false) };
         let public = key.public();
-        self.record(controller, public);
-        let lent = LentKey { key: self, controller: controller.clone() };
-        let outcome = if controller.is_closing() {
+        self.record(controller, &[public], 1);
+        *lent = Some(LentKey { key: self, controller: controller.clone() });
+        if controller.is_closing() {
             // A close that begins later waits for the exchange.
-            Err(Disconnect::Closed.into())
-        } else if present.iter().any(|found| found.key.public() == public) {
-            Ok(())
-        } else {
-            controller.execute(&OnionClientAuthAdd::new(self.address, key)).map(drop)
-        };
-        if outcome.is_ok() {
-            self.with_added(controller, |added| added.keys = vec![public]);
+            return Err(Disconnect::Closed.into());
         }
-        drop(exchange);
-        // The guard also removes a key whose reply is late.
-        outcome.map(|()| Some(Some(lent)))
+        if !present.iter().any(|found| found.key.public() == public) {
+            controller.execute(&OnionClientAuthAdd::new(self.address, key))?;
+        }
+        self.with_added(controller, |added| added.keys = vec![public]);
+        Ok(false)
     }
 
-    /// Records that a check uses a key which the tor of `controller` may have from now on, and that a
-    /// close of the connection removes first.
-    fn record(self: &Arc<Self>, controller: &Controller, key: ClientAuthPublicKey) {
+    /// Records that the tor of `controller` may have keys from now on, for so many further checks, and
+    /// makes a close of the connection remove them first.
+    fn record(
+        self: &Arc<Self>,
+        controller: &Controller,
+        keys: &[ClientAuthPublicKey],
+        users: usize,
+    ) {
         let known = self.with_added(controller, |added| {
-            added.users += 1;
-            if !added.keys.contains(&key) {
-                added.keys.push(key);
-            }
+            added.users += users;
+            added.keys.extend_from_slice(keys);
+            added.keys.sort_unstable();
+            added.keys.dedup();
         });
         if known.is_some() {
             return;
@@ -105,38 +130,37 @@ impl CheckKey {
         if added.len() == MOST_CONNECTIONS {
             added.remove(0);
         }
-        added.push(AddedKeys { connection, endpoint, keys: vec![key], close_hook, users: 1 });
+        added.push(AddedKeys { connection, endpoint, keys: keys.to_vec(), close_hook, users });
     }
 
-    /// Removes the keys of checks whose connections ended, over another connection of their tor.
-    pub(in crate::onion) fn take_back(&self, controller: &Controller) {
-        self.report_removal(self.remove_unused(controller));
+    /// Removes the keys that checks left in the tor of `controller`, unless a check uses one.
+    pub(in crate::onion) fn take_back(self: &Arc<Self>, controller: &Controller) {
+        let removed = self.remove_unused(controller);
+        if removed.as_ref().is_err_and(Error::is_timeout) {
+            // The next check or the close of this connection tries again.
+            let left: Vec<_> =
+                self.added.lock().iter().flat_map(|added| added.keys.clone()).collect();
+            self.record(controller, &left, 0);
+        }
+        self.report_removal(removed);
     }
 
     /// Removes the key before the program closes the connection.
     fn close(&self, controller: &Controller) {
-        // While tor does not answer another thread, only the key can tell what may be removed.
-        let _exchange = self.exchange(controller);
+        // If the lock is not free in time, goes on without it: tor's key is compared in any case.
+        let exchange = self.exchange(controller);
         if self.with_added(controller, |_| ()).is_some() {
-            // If it fails, the last check reports it or a supervisor removes the key.
-            let _ = self.remove(controller);
+            self.report_removal(self.remove(controller, exchange.is_ok()));
         }
     }
 
     /// Ends the use of the key by one check.
     fn give_back(&self, controller: &Controller) -> Result<()> {
-        if self
-            .with_added(controller, |added| {
-                added.users = added.users.saturating_sub(1);
-            })
-            .is_none()
-        {
+        let end = |added: &mut AddedKeys| added.users = added.users.saturating_sub(1);
+        if self.with_added(controller, end).is_none() {
             return Ok(());
         }
-        match self.remove_unused(controller) {
-            Err(error) if error.is_closed() && self.is_supervised => Ok(()),
-            outcome => outcome,
-        }
+        self.remove_unused(controller)
     }
 
     /// Removes the keys of checks from tor, unless a check over this connection uses one.
@@ -147,37 +171,48 @@ impl CheckKey {
         }
         let _exchange = self.exchange(controller)?;
         // Another check may have begun meanwhile.
-        match is_used() {
-            true => Ok(()),
-            false => self.remove(controller),
+        if is_used() {
+            return Ok(());
+        }
+        match self.remove(controller, true) {
+            // A supervisor removes them over the next connection.
+            Err(error) if error.is_closed() && self.is_supervised => Ok(()),
+            outcome => outcome,
         }
     }
 
     /// Removes the keys of checks from tor, which may have another one by now. Keeps them for a later
-    /// attempt if tor does not answer.
-    fn remove(&self, controller: &Controller) -> Result<()> {
+    /// attempt if tor does not answer, or if it may get one yet: if the exchange is not this thread's.
+    fn remove(&self, controller: &Controller, is_exclusive: bool) -> Result<()> {
         let present = controller.execute(&OnionClientAuthView::of(self.address))?;
-        let outcome = match present.iter().any(|found| self.is_of_check(found)) {
-            true => controller.execute(&OnionClientAuthRemove::new(self.address)).map(drop),
-            false => Ok(()),
+        let found = present.iter().find(|found| self.is_of_check(found));
+        let outcome = match found {
+            Some(_) => controller.execute(&OnionClientAuthRemove::new(self.address)).map(drop),
+            None => Ok(()),
         };
-        if !outcome.as_ref().is_err_and(|error| error.is_timeout() || error.is_closed()) {
-            self.forget(controller);
+        let is_open = outcome.as_ref().is_err_and(|error| error.is_timeout() || error.is_closed());
+        if !is_open && (found.is_some() || is_exclusive) {
+            self.forget(controller, found.map(|found| found.key.public()));
         }
         outcome
     }
 
     /// Forgets the keys that the tor of `controller` had. The tor of another endpoint may still have
-    /// them.
-    fn forget(&self, controller: &Controller) {
+    /// them, unless it is the same one: it had a removed key that was not added over this endpoint.
+    fn forget(&self, controller: &Controller, removed: Option<ClientAuthPublicKey>) {
+        let close_hook = self.with_added(controller, |added| added.close_hook);
         let mut added = self.added.lock();
-        let (ended, left) = mem::take(&mut *added)
+        let (here, mut elsewhere): (Vec<_>, Vec<_>) = std::mem::take(&mut *added)
             .into_iter()
-            .partition::<Vec<_>, _>(|added| added.endpoint == *controller.endpoint());
-        *added = left;
+            .partition(|added| added.endpoint == *controller.endpoint());
+        if let Some(removed) = removed.filter(|key| !here.iter().any(|one| one.keys.contains(key)))
+        {
+            elsewhere.retain(|added| !added.keys.contains(&removed));
+        }
+        *added = elsewhere;
         drop(added);
-        for ended in ended.iter().filter(|ended| ended.connection.is_of(controller)) {
-            controller.cancel_close_hook(ended.close_hook);
+        if let Some(close_hook) = close_hook {
+            controller.cancel_close_hook(close_hook);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use schedules::{Kept, Scheduler, chance, check, check_kept, choose};
 
-use super::CheckKey;
+use super::{CheckKey, Lent};
 use crate::controller::schedules::connect;
 use crate::link::schedules::serve;
 use crate::names::{ClientAuthKey, OnionAddress};
@@ -72,10 +72,9 @@ fn checks() {
         thread::spawn(move || {
             let client = ClientAuthKey::from_bytes([7; 32]).unwrap();
             match key.lend(&controller, Some(client)) {
-                Ok(lent) => {
-                    let lent = lent.unwrap();
-                    assert!(lent.is_some() || is_given.load(Ordering::Relaxed), "a check's key");
-                }
+                Ok(Lent::NoKey) => panic!("the program has one"),
+                Ok(Lent::NotNeeded) => assert!(is_given.load(Ordering::Relaxed), "a check's key"),
+                Ok(Lent::Key(lent)) => drop(lent),
                 Err(error) => assert!(error.is_closed(), "{error}"),
             }
         })
