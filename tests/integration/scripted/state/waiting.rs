@@ -72,7 +72,7 @@ fn threads_that_wait_for_idle_circuits_hardly_delay_the_events_of_others() {
             }
             waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());
             // Generous, for a busy machine. It was once hundreds of times as much.
-            assert!(among < baseline * 5 + Duration::from_millis(200), "{among:?} {baseline:?}");
+            assert!(among < baseline * 20 + Duration::from_secs(2), "{among:?} {baseline:?}");
         });
         drop((state, controller));
         tor.finish();
