@@ -30,9 +30,9 @@ enum Fault {
     Removal,
     /// The connection ends at the second `ONION_CLIENT_AUTH_ADD`.
     SecondKey,
-    /// The second `ONION_CLIENT_AUTH_VIEW` is reported, and delivered with what follows it when the
-    /// other channel is closed.
-    SecondQuery(Sender<()>, Receiver<()>),
+    /// The `ONION_CLIENT_AUTH_VIEW` of this number is reported, and delivered with what follows it when
+    /// the other channel is closed.
+    Query(u32, Sender<()>, Receiver<()>),
 }
 
 /// A proxy that reports a `SocksPort` at this address, since the network of the tor is off.
@@ -49,8 +49,8 @@ fn proxy(tor: &RealTor, socks: String, fault: Fault) -> Proxy {
                 match &fault {
                     Fault::Removal => is_stalled |= line.starts_with("ONION_CLIENT_AUTH_REMOVE"),
                     Fault::SecondKey if keys == 2 => break,
-                    Fault::SecondQuery(queried, released) if queries == 2 => {
-                        queried.send(()).unwrap();
+                    Fault::Query(number, queried, released) if queries == *number => {
+                        let _ = queried.try_send(());
                         let _ = released.recv();
                     }
                     _ => {}
@@ -290,12 +290,46 @@ fn a_key_whose_removal_is_not_answered_is_removed_at_the_close_after_its_service
 }
 
 #[test]
+fn a_key_whose_removal_is_not_answered_is_removed_by_a_check_that_needs_none() {
+    let tor = RealTor::start();
+    let options = ConnectOptions::new().command_timeout(Duration::from_secs(3));
+    let Service { listener, .. } = &service_with(&tor, Fault::None, &options);
+    while_checked(&tor, listener, 3, || tor.stop());
+    tor.cont();
+    assert!(has_key(&tor));
+    listener.service().disable_client_auth().unwrap();
+    listener.check(Duration::from_secs(1)).unwrap();
+    assert!(!has_key(&tor), "the key of the client stays");
+}
+
+#[test]
+fn a_key_whose_removal_is_not_answered_over_the_next_connection_is_removed_at_its_close() {
+    let (tor, silent) = (RealTor::start(), silent_port());
+    let socks = silent.local_addr().unwrap().to_string();
+    let ((queried, queries), (release, released)) = (bounded(1), bounded(0));
+    let first = proxy(&tor, socks.clone(), Fault::None);
+    let second = proxy(&tor, socks, Fault::Query(1, queried, released));
+    let options = ConnectOptions::new().command_timeout(Duration::from_secs(3));
+    let (supervisor, listener) = supervised([first.endpoint(), second.endpoint()], options);
+    while_checked(&tor, &listener, 6, || {
+        let present = supervisor.tor().unwrap();
+        present.controller().get_info_one("config-file").unwrap_err();
+        queries.recv_timeout(LONG).unwrap();
+        supervisor.wait_status(LONG, SupervisorStatus::is_up).unwrap();
+        drop(release);
+        assert!(has_key(&tor));
+        supervisor.tor().unwrap().controller().close();
+        assert!(!has_key(&tor), "the key of the client stays");
+    });
+}
+
+#[test]
 fn a_close_while_tor_answers_no_check_removes_no_key_of_the_user() {
     let keys = tempfile::tempdir().unwrap();
     let tor = storing_tor(keys.path());
     let ((queried, queries), (release, released)) = (bounded(1), bounded(0));
     let Service { listener, controller, .. } =
-        &service_with(&tor, Fault::SecondQuery(queried, released), &ConnectOptions::new());
+        &service_with(&tor, Fault::Query(2, queried, released), &ConnectOptions::new());
     while_checked(&tor, listener, 6, || {
         std::thread::scope(|scope| {
             scope.spawn(|| listener.check(Duration::from_secs(6)));
