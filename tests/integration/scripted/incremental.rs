@@ -39,7 +39,9 @@ fn a_reply_of_fifty_megabytes_takes_little_memory() {
         controller.get_info_incremental("ns/all", count).unwrap();
         assert_eq!((lines, bytes), (LINES, 62 * LINES as usize));
         let used = peak_growth(before);
-        assert!(used < 16 << 20, "50 MB took {used} bytes");
+        // If the closure is delayed, it has 4 MiB and as much is queued, each in a vector of up to twice
+        // the size, of which one is copied as it grows. The rest is in a file.
+        assert!(used < 24 << 20, "50 MB took {used} bytes");
         drop(controller);
         tor.finish();
     });
