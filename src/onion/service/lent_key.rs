@@ -88,9 +88,9 @@ impl CheckKey {
         let _exchange = self.exchange(controller)?;
         // tor forgets a key at any `SETCONF`, and another program may have replaced it.
         let present = controller.execute(&OnionClientAuthView::of(self.address))?;
-        if present.iter().any(|found| !self.is_of_check(found)) {
-            return Ok(true);
-        }
+        let of_checks: Option<Vec<_>> =
+            present.iter().map(|found| self.key_of_check(found)).collect();
+        let Some(of_checks) = of_checks else { return Ok(true) };
         let Some(key) = key else { return Ok(false) };
         let public = key.public();
         self.record(controller, &[public], 1);
@@ -99,7 +99,7 @@ impl CheckKey {
             // A close that begins later waits for the exchange.
             return Err(Disconnect::Closed.into());
         }
-        if !present.iter().any(|found| found.key.public() == public) {
+        if !of_checks.contains(&public) {
             controller.execute(&OnionClientAuthAdd::new(self.address, key))?;
         }
         self.with_added(controller, |added| added.keys = vec![public]);
@@ -185,14 +185,14 @@ impl CheckKey {
     /// attempt if tor does not answer, or if it may get one yet: if the exchange is not this thread's.
     fn remove(&self, controller: &Controller, is_exclusive: bool) -> Result<()> {
         let present = controller.execute(&OnionClientAuthView::of(self.address))?;
-        let found = present.iter().find(|found| self.is_of_check(found));
+        let found = present.iter().find_map(|found| self.key_of_check(found));
         let outcome = match found {
             Some(_) => controller.execute(&OnionClientAuthRemove::new(self.address)).map(drop),
             None => Ok(()),
         };
         let is_open = outcome.as_ref().is_err_and(|error| error.is_timeout() || error.is_closed());
         if !is_open && (found.is_some() || is_exclusive) {
-            self.forget(controller, found.map(|found| found.key.public()));
+            self.forget(controller, found);
         }
         outcome
     }
@@ -201,25 +201,25 @@ impl CheckKey {
     /// them, unless it is the same one: it had a removed key that was not added over this endpoint.
     fn forget(&self, controller: &Controller, removed: Option<ClientAuthPublicKey>) {
         let close_hook = self.with_added(controller, |added| added.close_hook);
+        let is_here = |added: &AddedKeys| added.endpoint == *controller.endpoint();
         let mut added = self.added.lock();
-        let (here, mut elsewhere): (Vec<_>, Vec<_>) = std::mem::take(&mut *added)
-            .into_iter()
-            .partition(|added| added.endpoint == *controller.endpoint());
-        if let Some(removed) = removed.filter(|key| !here.iter().any(|one| one.keys.contains(key)))
-        {
-            elsewhere.retain(|added| !added.keys.contains(&removed));
-        }
-        *added = elsewhere;
+        let was_added_here =
+            |key: &_| added.iter().any(|added| is_here(added) && added.keys.contains(key));
+        let elsewhere = removed.filter(|key| !was_added_here(key));
+        let is_same_tor =
+            |added: &AddedKeys| elsewhere.is_some_and(|key| added.keys.contains(&key));
+        added.retain(|added| !is_here(added) && !is_same_tor(added));
         drop(added);
         if let Some(close_hook) = close_hook {
             controller.cancel_close_hook(close_hook);
         }
     }
 
-    /// Returns whether a key of tor is as a check added it: not in a file.
-    fn is_of_check(&self, found: &OnionClientCredential) -> bool {
+    /// Returns a key of tor if it is as a check added it: not in a file.
+    fn key_of_check(&self, found: &OnionClientCredential) -> Option<ClientAuthPublicKey> {
         let key = found.key.public();
-        !found.permanent && self.added.lock().iter().any(|added| added.keys.contains(&key))
+        let is_of_check = |added: &AddedKeys| added.keys.contains(&key);
+        (!found.permanent && self.added.lock().iter().any(is_of_check)).then_some(key)
     }
 
     /// Calls a closure with the keys of a connection, if its tor may have any.
