@@ -334,7 +334,8 @@ impl fmt::Debug for Link {
     }
 }
 
-fn timeout(command: &str, limit: Duration) -> Timeout {
+/// Returns the error of a reply that does not arrive in time.
+pub(crate) fn timeout(command: &str, limit: Duration) -> Timeout {
     Timeout::new(Wait::Reply(command.into()), limit)
 }
 

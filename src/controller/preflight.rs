@@ -12,7 +12,8 @@ use std::time::Instant;
 use self::paths::FatalPath;
 use super::{Controller, if_allowed};
 use crate::clock;
-use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
+use crate::error::{Error, InvalidInput, Result};
+use crate::link::timeout;
 use crate::names::{TorFeature, starts_without_case};
 use crate::wire::Request;
 use crate::wire::fields::Fields;
@@ -114,7 +115,7 @@ impl Controller {
         }
         // A query that was not answered in time has checked nothing.
         match clock::has_passed(deadline) {
-            true => Err(Timeout::new(Wait::Reply(request.keyword().into()), self.timeout()).into()),
+            true => Err(timeout(request.keyword(), self.timeout()).into()),
             false => Ok(()),
         }
     }

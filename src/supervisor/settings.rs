@@ -12,8 +12,9 @@ use crate::command::{
     OnionClientAuthView, SetConf,
 };
 use crate::controller::{Controller, HookEvent, HookGuard, if_allowed};
-use crate::error::{Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait};
+use crate::error::{Error, Result, SupervisorError, SupervisorProblem};
 use crate::event::EventKind;
+use crate::link::timeout;
 use crate::names::OnionAddress;
 use crate::sync::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 use crate::wire::Reply;
@@ -141,7 +142,7 @@ impl Settings {
         limit: Duration,
     ) -> Result<ReentrantMutexGuard<'_, ()>> {
         let guard = self.sending.try_lock_until(deadline);
-        guard.ok_or_else(|| Timeout::new(Wait::Reply(command.into()), limit).into())
+        guard.ok_or_else(|| timeout(command, limit).into())
     }
 
     /// Watches changes of the configuration on a connection, unless that is done. The event `SIGNAL`

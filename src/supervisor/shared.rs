@@ -14,7 +14,7 @@ use crate::controller::Controller;
 use crate::error::{
     Canceled, Disconnect, Error, Result, SupervisorError, SupervisorProblem, Timeout, Wait,
 };
-use crate::link::{CancelToken, ListenerId};
+use crate::link::{CancelToken, ListenerId, timeout};
 use crate::state::State;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard};
@@ -110,7 +110,7 @@ impl Shared {
         limit: Duration,
     ) -> Result<ReentrantMutexGuard<'_, RefCell<Option<State>>>> {
         let guard = self.state.try_lock_until(deadline);
-        guard.ok_or_else(|| Timeout::new(Wait::Reply("GETINFO".into()), limit).into())
+        guard.ok_or_else(|| timeout("GETINFO", limit).into())
     }
 
     pub(super) fn status(&self) -> SupervisorStatus {

@@ -221,8 +221,7 @@ impl Supervisor {
         self.check_running()?;
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
         let _sending = kept.lock(SetConf::KEYWORD, deadline, LIMIT)?;
-        let Some((controller, generation)) = self.shared.connected() else {
-            self.check_running()?;
+        let Some((controller, generation)) = self.connection()? else {
             kept.record(&settings, false);
             return Ok(());
         };
@@ -321,7 +320,7 @@ impl Supervisor {
         self.check_running()?;
         let (deadline, kept) = (deadline_after(LIMIT), &self.shared.settings);
         let _sending = kept.lock(OnionClientAuthAdd::KEYWORD, deadline, LIMIT)?;
-        if let Some((controller, generation)) = self.shared.connected() {
+        if let Some((controller, generation)) = self.connection()? {
             let controller = controller.with_timeout(LIMIT);
             let watched = kept.watch(&self.shared, &controller, generation, deadline);
             match watched.and_then(|()| controller.execute_before(key, deadline)) {
@@ -334,8 +333,6 @@ impl Supervisor {
                 }
                 Ok(_) => {}
             }
-        } else {
-            self.check_running()?;
         }
         kept.record_client_auth(key);
         Ok(())

@@ -16,6 +16,7 @@ use crate::error::{
     Error, InvalidInput, ProtocolError, ResolveError, ResolveProblem, Result, Timeout, Wait,
 };
 use crate::event::{AddrMapEvent, Event, EventKind, EventText, MappedAddress, StreamEvent};
+use crate::link::timeout;
 use crate::names::{StreamId, StreamPurpose, StreamStatus};
 
 /// tor truncates longer names.
@@ -181,8 +182,7 @@ impl Controller {
         let begin = self.deadline();
         let waiter = Waiter::new(self, &[EventKind::Stream, EventKind::AddrMap], begin)?;
         let resolving = self.inner.resolving.try_lock_until(begin);
-        let resolving = resolving
-            .ok_or_else(|| Timeout::new(Wait::Reply(Resolve::KEYWORD.into()), self.timeout))?;
+        let resolving = resolving.ok_or_else(|| timeout(Resolve::KEYWORD, self.timeout))?;
         let ((), first) = self.execute_before(command, begin)?;
         let mut lookup = Lookup::new(name, first);
         let (deadline, timeout) = (deadline_after(limit), Timeout::new(Wait::Resolve, limit));

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use crate::command::{Command, SetEvents};
 use crate::controller::Controller;
-use crate::error::{Error, InvalidInput, Result, Timeout, Wait};
+use crate::error::{Error, InvalidInput, Result, Timeout};
 use crate::event::EventKind;
-use crate::link::{EventCallback, EventHook, EventListener, ListenerId};
+use crate::link::{EventCallback, EventHook, EventListener, ListenerId, timeout};
 use crate::sync::{Mutex, ReentrantMutex, ReentrantMutexGuard};
 
 /// How often one call sends `SETEVENTS`. The first is enough, unless a logger changes the listeners
@@ -198,7 +198,7 @@ impl Controller {
     fn lock_subscription(&self, deadline: Instant) -> Result<Updating<'_>, Timeout> {
         match self.inner.subscription.updating.try_lock_until(deadline) {
             Some(lock) => Ok(Updating { controller: self, lock: Some(lock) }),
-            None => Err(Timeout::new(Wait::Reply(SetEvents::KEYWORD.into()), self.timeout())),
+            None => Err(timeout(SetEvents::KEYWORD, self.timeout())),
         }
     }
 
@@ -217,8 +217,7 @@ impl Controller {
             let wanted = self.inner.link.wanted_events();
             if let Some(update) = subscription.begin(&wanted) {
                 let command = SetEvents::new(wanted.iter().map(EventKind::as_str));
-                let Ok(request) = command.request() else { return };
-                let sent = self.inner.link.send_unawaited(&request);
+                let sent = self.send_unawaited(&command);
                 subscription.finish(update, sent.is_ok().then_some(wanted));
             }
             drop(updating);
