@@ -1,6 +1,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -35,8 +36,9 @@ enum Fault {
     Query(u32, Sender<()>, Receiver<()>),
 }
 
-/// A proxy that reports a `SocksPort` at this address, since the network of the tor is off.
-fn proxy(tor: &RealTor, socks: String, fault: Fault) -> Proxy {
+/// A proxy that reports a `SocksPort` at this port, since the network of the tor is off.
+fn proxy(tor: &RealTor, silent: &TcpListener, fault: Fault) -> Proxy {
+    let socks = silent.local_addr().unwrap();
     let loses_reply = matches!(fault, Fault::Reply);
     Proxy::before(
         tor.address(),
@@ -90,7 +92,7 @@ fn own_key() -> ClientAuthKey {
 }
 
 /// Returns a tor that stores permanent keys in a directory.
-fn storing_tor(keys: &std::path::Path) -> RealTor {
+fn storing_tor(keys: &Path) -> RealTor {
     fs::set_permissions(keys, PermissionsExt::from_mode(0o700)).unwrap();
     RealTor::builder().line(format!("ClientOnionAuthDir {}", keys.display())).start()
 }
@@ -109,14 +111,30 @@ fn service(tor: &RealTor) -> Service {
 
 fn service_with(tor: &RealTor, fault: Fault, options: &ConnectOptions) -> Service {
     let silent = silent_port();
-    let proxy = proxy(tor, silent.local_addr().unwrap().to_string(), fault);
+    let proxy = proxy(tor, &silent, fault);
     let controller = options.connect(proxy.endpoint().as_str()).unwrap();
     let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.authorize_client("alice"));
     Service { listener, controller, _proxy: proxy, _silent: silent }
 }
 
-fn supervised<const N: usize>(
+/// Such a service of a supervisor.
+struct Supervised {
+    supervisor: Supervisor,
+    listener: OnionListener,
+    _proxy: Proxy,
+    _silent: TcpListener,
+}
+
+/// The supervisor connects to `tor` through a proxy, and after the end of that connection to `next`.
+fn supervised(tor: &RealTor, fault: Fault, next: &RealTor, options: ConnectOptions) -> Supervised {
+    let silent = silent_port();
+    let proxy = proxy(tor, &silent, fault);
+    let (supervisor, listener) = supervise([proxy.endpoint(), next.endpoint()], options);
+    Supervised { supervisor, listener, _proxy: proxy, _silent: silent }
+}
+
+fn supervise<const N: usize>(
     endpoints: [String; N],
     options: ConnectOptions,
 ) -> (Supervisor, OnionListener) {
@@ -125,6 +143,23 @@ fn supervised<const N: usize>(
     let endpoint = supervisor.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.authorize_client("alice"));
     (supervisor, listener)
+}
+
+/// Makes the proxy end the present connection.
+fn cut(supervisor: &Supervisor) {
+    supervisor.tor().unwrap().controller().get_info_one("config-file").unwrap_err();
+}
+
+/// Adds the key of the user, which tor stores in a file.
+fn add_own_key(controller: &Controller, listener: &OnionListener) {
+    let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
+    controller.execute(&add.permanent()).unwrap();
+}
+
+#[track_caller]
+fn assert_has_own_key(tor: &RealTor, keys: &Path) {
+    assert!(has_key(tor), "the key of the user was removed");
+    assert_eq!(fs::read_dir(keys).unwrap().count(), 1);
 }
 
 /// Checks a service in another thread, and calls `work` while tor has the key for it.
@@ -144,13 +179,8 @@ fn silent_port() -> TcpListener {
 #[test]
 fn a_key_whose_reply_was_late_does_not_stay_in_tor_after_a_check() {
     let tor = RealTor::start();
-    let proxy = proxy(&tor, "127.0.0.1:9".to_owned(), Fault::Reply);
-    let controller = ConnectOptions::new()
-        .command_timeout(Duration::from_secs(1))
-        .connect(proxy.endpoint().as_str())
-        .unwrap();
-    let endpoint = controller.onion_endpoint(80).publication(Publication::None);
-    let listener = listen(endpoint.authorize_client("alice"));
+    let options = ConnectOptions::new().command_timeout(Duration::from_secs(1));
+    let Service { listener, .. } = &service_with(&tor, Fault::Reply, &options);
     let check = listener.check(Duration::from_secs(3)).unwrap();
     assert!(format!("{:?}", check.connection).contains("ONION_CLIENT_AUTH_ADD"), "{check:?}");
     eventually(LONG, "tor does not have the key", || !has_key(&tor));
@@ -159,7 +189,7 @@ fn a_key_whose_reply_was_late_does_not_stay_in_tor_after_a_check() {
 #[test]
 fn a_key_does_not_stay_in_tor_when_the_program_closes_the_connection_during_a_check() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
+    let proxy = proxy(&tor, &silent, Fault::None);
     let controller = ConnectOptions::new().connect(proxy.endpoint().as_str()).unwrap();
     let endpoint = controller.onion_endpoint(80).publication(Publication::None);
     let listener = listen(endpoint.detach().key(key(9)).authorize_client("alice"));
@@ -174,15 +204,13 @@ fn a_key_does_not_stay_in_tor_when_the_program_closes_the_connection_during_a_ch
 
 #[test]
 fn a_key_does_not_stay_in_tor_when_a_supervisor_connects_again_during_a_check() {
-    let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
-    let (supervisor, listener) =
-        supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
+    let tor = RealTor::start();
+    let Supervised { supervisor, listener, .. } =
+        &supervised(&tor, Fault::None, &tor, ConnectOptions::new());
     std::thread::scope(|scope| {
         let checking = scope.spawn(|| listener.check(Duration::from_secs(6)));
         eventually(LONG, "tor has the key", || has_key(&tor));
-        let present = supervisor.tor().unwrap();
-        present.controller().get_info_one("config-file").unwrap_err();
+        cut(supervisor);
         eventually(LONG, "the key is removed", || !has_key(&tor));
         let _ = checking.join().unwrap();
     });
@@ -222,41 +250,34 @@ fn a_key_that_the_user_adds_during_a_check_stays_with_its_file() {
     let tor = storing_tor(keys.path());
     let Service { listener, controller, .. } = &service(&tor);
     while_checked(&tor, listener, 4, || {
-        let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
-        controller.execute(&add.permanent()).unwrap();
+        add_own_key(controller, listener);
     });
-    assert!(has_key(&tor), "the key of the user was removed");
-    assert_eq!(fs::read_dir(keys.path()).unwrap().count(), 1);
+    assert_has_own_key(&tor, keys.path());
 }
 
 #[test]
 fn a_key_of_the_user_stays_in_another_tor_to_which_a_supervisor_moves_during_a_check() {
-    let (silent, keys) = (silent_port(), tempfile::tempdir().unwrap());
+    let keys = tempfile::tempdir().unwrap();
     let (tor, other) = (RealTor::start(), storing_tor(keys.path()));
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
-    let (supervisor, listener) =
-        supervised([proxy.endpoint(), other.endpoint()], ConnectOptions::new());
+    let Supervised { supervisor, listener, .. } =
+        &supervised(&tor, Fault::None, &other, ConnectOptions::new());
     let direct = ConnectOptions::new().connect(other.endpoint().as_str()).unwrap();
-    let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
-    direct.execute(&add.permanent()).unwrap();
-    while_checked(&tor, &listener, 6, || {
-        let present = supervisor.tor().unwrap();
-        present.controller().get_info_one("config-file").unwrap_err();
+    add_own_key(&direct, listener);
+    while_checked(&tor, listener, 6, || {
+        cut(supervisor);
         let is_moved = || listener.controller().endpoint().to_string() == other.endpoint();
         eventually(LONG, "the service has moved", is_moved);
     });
     supervisor.wait_status(LONG, SupervisorStatus::is_up).unwrap();
-    assert!(has_key(&other), "the key of the user was removed");
-    assert_eq!(fs::read_dir(keys.path()).unwrap().count(), 1);
+    assert_has_own_key(&other, keys.path());
 }
 
 #[test]
 fn a_key_that_a_supervisor_adds_during_a_check_stays() {
-    let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::None);
-    let (supervisor, listener) =
-        supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
-    while_checked(&tor, &listener, 4, || {
+    let tor = RealTor::start();
+    let Supervised { supervisor, listener, .. } =
+        &supervised(&tor, Fault::None, &tor, ConnectOptions::new());
+    while_checked(&tor, listener, 4, || {
         supervisor.add_onion_client_auth(listener.onion_address(), own_key()).unwrap();
     });
     assert!(has_key(&tor), "the key of the supervisor was removed");
@@ -264,10 +285,9 @@ fn a_key_that_a_supervisor_adds_during_a_check_stays() {
 
 #[test]
 fn a_key_whose_removal_is_not_answered_is_removed_over_the_next_connection() {
-    let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::Removal);
+    let tor = RealTor::start();
     let options = ConnectOptions::new().command_timeout(Duration::from_secs(3));
-    let (supervisor, listener) = supervised([proxy.endpoint(), tor.endpoint()], options);
+    let Supervised { supervisor, listener, .. } = &supervised(&tor, Fault::Removal, &tor, options);
     let present = supervisor.tor().unwrap();
     listener.check(Duration::from_secs(2)).unwrap();
     assert!(has_key(&tor));
@@ -305,15 +325,13 @@ fn a_key_whose_removal_is_not_answered_is_removed_by_a_check_that_needs_none() {
 #[test]
 fn a_key_whose_removal_is_not_answered_over_the_next_connection_is_removed_at_its_close() {
     let (tor, silent) = (RealTor::start(), silent_port());
-    let socks = silent.local_addr().unwrap().to_string();
     let ((queried, queries), (release, released)) = (bounded(1), bounded(0));
-    let first = proxy(&tor, socks.clone(), Fault::None);
-    let second = proxy(&tor, socks, Fault::Query(1, queried, released));
+    let first = proxy(&tor, &silent, Fault::None);
+    let second = proxy(&tor, &silent, Fault::Query(1, queried, released));
     let options = ConnectOptions::new().command_timeout(Duration::from_secs(3));
-    let (supervisor, listener) = supervised([first.endpoint(), second.endpoint()], options);
+    let (supervisor, listener) = supervise([first.endpoint(), second.endpoint()], options);
     while_checked(&tor, &listener, 6, || {
-        let present = supervisor.tor().unwrap();
-        present.controller().get_info_one("config-file").unwrap_err();
+        cut(&supervisor);
         queries.recv_timeout(LONG).unwrap();
         supervisor.wait_status(LONG, SupervisorStatus::is_up).unwrap();
         drop(release);
@@ -335,25 +353,22 @@ fn a_close_while_tor_answers_no_check_removes_no_key_of_the_user() {
             scope.spawn(|| listener.check(Duration::from_secs(6)));
             queries.recv_timeout(LONG).unwrap();
             let direct = ConnectOptions::new().connect(tor.endpoint().as_str()).unwrap();
-            let add = OnionClientAuthAdd::new(listener.onion_address(), own_key());
-            direct.execute(&add.permanent()).unwrap();
+            add_own_key(&direct, listener);
             controller.close();
             drop(release);
         });
     });
     // The proxy has delivered every command.
     assert!(queries.recv_timeout(LONG).is_err());
-    assert!(has_key(&tor), "the key of the user was removed");
-    assert_eq!(fs::read_dir(keys.path()).unwrap().count(), 1);
+    assert_has_own_key(&tor, keys.path());
 }
 
 #[test]
 fn a_key_whose_replacement_does_not_reach_tor_is_removed_over_the_next_connection() {
-    let (tor, silent) = (RealTor::start(), silent_port());
-    let proxy = proxy(&tor, silent.local_addr().unwrap().to_string(), Fault::SecondKey);
-    let (_supervisor, listener) =
-        supervised([proxy.endpoint(), tor.endpoint()], ConnectOptions::new());
-    while_checked(&tor, &listener, 6, || {
+    let tor = RealTor::start();
+    let Supervised { listener, .. } =
+        &supervised(&tor, Fault::SecondKey, &tor, ConnectOptions::new());
+    while_checked(&tor, listener, 6, || {
         listener.authorize_client("bob").unwrap();
         assert!(listener.revoke_client("alice").unwrap());
         let _ = listener.check(Duration::from_secs(3));
@@ -364,22 +379,17 @@ fn a_key_whose_replacement_does_not_reach_tor_is_removed_over_the_next_connectio
 #[test]
 fn a_key_is_removed_when_a_supervisor_returns_from_another_tor() {
     let (tor, other, silent) = (RealTor::start(), RealTor::start(), silent_port());
-    let socks = silent.local_addr().unwrap().to_string();
-    let first = proxy(&tor, socks.clone(), Fault::None);
-    let second = proxy(&other, socks, Fault::None);
+    let first = proxy(&tor, &silent, Fault::None);
+    let second = proxy(&other, &silent, Fault::None);
     let endpoints = [first.endpoint(), second.endpoint(), tor.endpoint()];
-    let (supervisor, listener) = supervised(endpoints, ConnectOptions::new());
-    let cut = || {
-        let present = supervisor.tor().unwrap();
-        present.controller().get_info_one("config-file").unwrap_err();
-    };
+    let (supervisor, listener) = supervise(endpoints, ConnectOptions::new());
     while_checked(&tor, &listener, 8, || {
-        cut();
+        cut(&supervisor);
         let is_moved = || listener.controller().endpoint().to_string() == second.endpoint();
         eventually(LONG, "the service has moved", is_moved);
         supervisor.wait_status(LONG, SupervisorStatus::is_up).unwrap();
         assert!(has_key(&tor));
-        cut();
+        cut(&supervisor);
         eventually(LONG, "the key is removed", || !has_key(&tor));
     });
 }

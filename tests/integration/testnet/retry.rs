@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use torcon::{Controller, Event, EventKind, EventQueue, Signal};
+use torcon::{Controller, Event, EventKind, EventQueue};
 
 /// How often something that depends on tor's random choices is tried.
 const TRIES: u32 = 5;
@@ -59,10 +59,7 @@ pub(crate) fn retried<T>(
 /// failed at each of a service asks no directory again within 15 minutes.
 #[track_caller]
 pub(crate) fn forget_failures(client: &Controller) {
-    let events = client.events(EventKind::Signal).expect("every tor has these events");
-    client.signal(Signal::Newnym).expect("a client has new circuits");
-    let is_done = |event| matches!(event, Event::Signal(event) if event.signal() == Signal::Newnym);
-    find_in(&events, FORGETTING, |event| is_done(event).then_some(())).expect("tor forgets");
+    client.wait_new_identity(FORGETTING).expect("tor forgets");
 }
 
 /// Waits for the first event for which `wanted` returns a value; the limit is for all of them.

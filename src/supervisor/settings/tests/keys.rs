@@ -1,7 +1,8 @@
 //! The keys that a supervisor records, and the commands by which it restores them.
 
-use super::{LIMIT, REFUSED, Settings, deadline_after, with_tor};
+use super::{LIMIT, REFUSED, Script, Settings, UnrestoredPart, deadline_after, with_tor};
 use crate::command::OnionClientAuthAdd;
+use crate::controller::Controller;
 use crate::names::{ClientAuthKey, OnionAddress};
 
 const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd";
@@ -10,6 +11,23 @@ const SERVICE: &str = "po2sa4cmis5sqnnb72pmp2drtgylu4phsihs3h3htlzyioorwcbh2myd"
 pub(super) fn client_auth(byte: u8) -> OnionClientAuthAdd {
     let key = ClientAuthKey::from_bytes([byte; 32]).unwrap();
     OnionClientAuthAdd::new(SERVICE.parse().unwrap(), key)
+}
+
+/// Answers the query of the keys with one key or none.
+fn answer_view(tor: &mut Script, key: Option<&str>) {
+    let client = key.map(|key| format!("250-CLIENT {SERVICE} {key}"));
+    let lines = ["250-ONION_CLIENT_AUTH_VIEW"].into_iter().chain(client.as_deref());
+    let lines: Vec<_> = lines.chain(["250 OK"]).collect();
+    tor.answer("ONION_CLIENT_AUTH_VIEW", &lines);
+}
+
+fn expect_add(tor: &mut Script) -> String {
+    let sent = format!("ONION_CLIENT_AUTH_ADD {SERVICE} x25519:");
+    tor.expect_matching("the key", |line| line.starts_with(&sent))
+}
+
+fn restore(settings: &Settings, controller: &Controller) -> Vec<UnrestoredPart> {
+    settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap()
 }
 
 #[test]
@@ -31,18 +49,15 @@ fn a_key_replaces_that_of_the_same_service() {
 fn only_keys_that_tor_does_not_have_are_added() {
     let settings = Settings::default();
     settings.record_client_auth(&client_auth(8));
-    let sent = "ONION_CLIENT_AUTH_ADD ".to_owned() + SERVICE + " x25519:";
     for (reply, added) in [("250 OK", true), (REFUSED, false)] {
-        let sent = sent.clone();
         with_tor(
             move |tor| {
-                tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
-                tor.expect_matching("the key", |line| line.starts_with(&sent));
+                answer_view(tor, None);
+                expect_add(tor);
                 tor.send(format!("{reply}\r\n"));
             },
             |controller| {
-                let parts =
-                    settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
+                let parts = restore(&settings, controller);
                 let parts: Vec<_> = parts.iter().map(|part| part.part.to_string()).collect();
                 assert_eq!(parts.is_empty(), added, "{parts:?}");
             },
@@ -56,19 +71,14 @@ fn a_key_that_tor_has_is_not_added_again() {
     settings.record_client_auth(&client_auth(8));
     with_tor(
         |tor| {
-            tor.answer("ONION_CLIENT_AUTH_VIEW", &["250-ONION_CLIENT_AUTH_VIEW", "250 OK"]);
-            let is_add = |line: &str| line.starts_with("ONION_CLIENT_AUTH_ADD ");
-            let added = tor.expect_matching("the key", is_add);
-            let key = added.split(' ').nth(2).unwrap();
+            answer_view(tor, None);
+            let added = expect_add(tor);
             tor.send("250 OK\r\n");
-            let client = format!("250-CLIENT {SERVICE} {key}");
-            let view = ["250-ONION_CLIENT_AUTH_VIEW", &client, "250 OK"];
-            tor.answer("ONION_CLIENT_AUTH_VIEW", &view);
+            answer_view(tor, added.split(' ').nth(2));
         },
         |controller| {
             for _ in 0..2 {
-                let restored = settings.restore_client_auths(controller, deadline_after(LIMIT));
-                assert!(restored.unwrap().is_empty());
+                assert!(restore(&settings, controller).is_empty());
             }
         },
     );
@@ -80,14 +90,12 @@ fn a_key_is_also_added_if_tor_has_one_that_cannot_be_read() {
     settings.record_client_auth(&client_auth(8));
     with_tor(
         |tor| {
-            let other = format!("250-CLIENT {SERVICE} x448:AAAA");
-            let view = ["250-ONION_CLIENT_AUTH_VIEW", &other, "250 OK"];
-            tor.answer("ONION_CLIENT_AUTH_VIEW", &view);
-            tor.expect_matching("the key", |line| line.starts_with("ONION_CLIENT_AUTH_ADD "));
+            answer_view(tor, Some("x448:AAAA"));
+            expect_add(tor);
             tor.send("250 OK\r\n");
         },
         |controller| {
-            let parts = settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
+            let parts = restore(&settings, controller);
             assert!(parts.is_empty(), "{parts:?}");
         },
     );
@@ -96,25 +104,20 @@ fn a_key_is_also_added_if_tor_has_one_that_cannot_be_read() {
 #[test]
 fn a_removed_key_is_removed_if_tor_has_it_or_that_cannot_be_read() {
     let key = ClientAuthKey::from_bytes([8; 32]).unwrap().reveal_blob();
-    let shown = [Some(format!("{SERVICE} {key}")), Some(format!("{SERVICE} x448:AAAA")), None];
-    for shown in shown {
+    for shown in [Some(key), Some("x448:AAAA".to_owned()), None] {
         let settings = Settings::default();
         // A key that tor may add late, since it has not answered.
         settings.refuse_client_auth(&client_auth(8));
         with_tor(
             move |tor| {
                 match shown {
-                    Some(shown) => {
-                        let client = format!("250-CLIENT {shown}");
-                        let view = ["250-ONION_CLIENT_AUTH_VIEW", &client, "250 OK"];
-                        tor.answer("ONION_CLIENT_AUTH_VIEW", &view);
-                    }
+                    Some(key) => answer_view(tor, Some(&key)),
                     None => drop(tor.answer("ONION_CLIENT_AUTH_VIEW", &[REFUSED])),
                 }
                 tor.answer(&format!("ONION_CLIENT_AUTH_REMOVE {SERVICE}"), &["250 OK"]);
             },
             |controller| {
-                settings.restore_client_auths(controller, deadline_after(LIMIT)).unwrap();
+                restore(&settings, controller);
             },
         );
         assert!(settings.is_empty());
