@@ -124,7 +124,7 @@ pub use self::status::{SupervisedPart, SupervisorStatus, UnrestoredPart};
 use self::keeper::Keeper;
 use self::shared::Shared;
 use self::source::Source;
-use crate::controller::{ConnectOptions, Controller};
+use crate::controller::ConnectOptions;
 use crate::error::{Error, InvalidInput, Result};
 use crate::link::{CancelGuard, Endpoint};
 use crate::process::Launcher;
@@ -297,15 +297,6 @@ impl Supervisor {
 
     fn check_running(&self) -> Result<()> {
         self.shared.ending().map_or(Ok(()), Err)
-    }
-
-    /// Returns the present connection and its generation, if there is one. Fails if the supervisor
-    /// has ended.
-    fn connection(&self) -> Result<Option<(Controller, u64)>> {
-        match self.shared.connected() {
-            None => self.check_running().map(|()| None),
-            connection => Ok(connection),
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::command::{
     Command, ConfSettings, Names, OnionClientAuthAdd, OnionClientAuthRemove, SetConf,
     is_service_option,
 };
+use crate::controller::Controller;
 use crate::error::{Disconnect, Error, InvalidInput, Result};
 use crate::names::{ClientAuthKey, OnionAddress};
 use crate::state::State;
@@ -384,6 +385,15 @@ impl Supervisor {
                 kept.end_client_auth_removal(service);
                 outcome.map(|_| true)
             }
+        }
+    }
+
+    /// Returns the present connection and its generation, if there is one. Fails if the supervisor
+    /// has ended.
+    fn connection(&self) -> Result<Option<(Controller, u64)>> {
+        match self.shared.connected() {
+            None => self.check_running().map(|()| None),
+            connection => Ok(connection),
         }
     }
 
